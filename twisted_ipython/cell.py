@@ -1,0 +1,240 @@
+"""
+One awaiting cell, on its way through the reactor thread.
+
+The shell thread makes a ``Cell`` and starts it; the reactor thread drives its
+coroutine; the shell thread hears of it by messages. To be able to stop it at
+any moment, the driver says whether the cell's own code is on the stack of the
+reactor thread (then an exception can be raised right there), or waits for
+something (then that is cancelled).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from enum import Enum, auto
+from time import monotonic
+from typing import Any
+
+from .errors import CellStop
+from .hosts import Host, discard
+from .internals.cpython import NOTHING, set_async_exc
+
+# A cell that is being stopped and still runs is not hit again for this many
+# seconds: it may be in a `finally` that is worth its time.
+PATIENCE = 0.5
+
+
+class Message(Enum):
+    """What the shell thread can be told while it waits for a cell."""
+
+    DONE = auto()  # the cell has ended
+    HEARD = auto()  # the reactor thread got the order to stop it
+    INTERRUPT = auto()  # Ctrl-C, or a kernel's interrupt
+    SHUTDOWN = auto()  # the kernel wants to end
+    REACTOR_STOPPED = auto()  # nothing will come any more
+
+
+class Cell:
+    """
+    Attributes:
+        outcome: What the coroutine returned, once it has ended.
+        error: What it raised instead.
+        context: The context variables as they were when it ended.
+        begun: Whether its code was reached.
+        done: Whether it has ended.
+        abandoned: Set by who no longer waits for it; called when it ends.
+
+    Thread:
+        Made, started and stopped in the shell thread; driven in the reactor
+        thread. Attributes are written in the reactor thread alone, but for
+        ``_stop`` and ``_raised``, which the shell thread writes before it acts.
+    """
+
+    def __init__(
+        self, coro: Any, context: Context, host: Host, tell: Callable[[Message], object]
+    ) -> None:
+        self.outcome: Any = None
+        self.error: BaseException | None = None
+        self.context = context
+        self.begun = False
+        self.done = False
+        self.abandoned: Callable[[], object] | None = None
+        self._coro = coro
+        self._host = host
+        self._tell = tell
+        self._cancel_wait: Callable[[], object] = lambda: None
+        self._stop: type[CellStop] | None = None  # what is to end it
+        self._stopped = False  # whether that was raised in it
+        self._raised = False  # whether it may be pending in the reactor thread
+        self._raised_at = 0.0
+        self._cancel_due = False
+        self._unstoppable = False
+
+    @property
+    def running(self) -> bool:
+        """Whether its code is on the stack of the reactor thread. Any thread."""
+        return self._host.running is self
+
+    # -- Shell thread ------------------------------------------------------
+
+    def start(self) -> None:
+        """Hand it over to the reactor thread."""
+        self._host.call(lambda: self.context.run(self._begin))
+
+    def stop(self, reason: type[CellStop]) -> None:
+        """
+        End it with ``reason``: raised where its code runs, or in place of what
+        it awaits, which is cancelled.
+
+        Again for a cell that caught the first one. ``HEARD`` tells that the
+        reactor thread has carried it out; it does not while other code has it.
+        """
+        self._stop = stop = self._marking(reason)
+        if self.running and monotonic() - self._raised_at < PATIENCE:
+            return
+        self._stopped = False
+        self._raised = True
+        # No call in between: nothing else runs after the test until the
+        # exception is set, so it can't hit what is not the cell's.
+        if self._host.running is self and not self._unstoppable:
+            set_async_exc(self._host.thread_id, stop)
+            self._raised_at = monotonic()
+        else:
+            self._raised = False
+            self._call_cancel()
+
+    def let_go(self) -> None:
+        """End it without waiting for what it awaits, which does not end."""
+        if not self._stopped:
+            self._call_cancel()
+
+    def _call_cancel(self) -> None:
+        self._cancel_due = True
+        self._host.call(self._cancel)
+
+    def _marking(self, reason: type[CellStop]) -> type[CellStop]:
+        # A class of its own, since what is raised in another thread is a class:
+        # the instance, made when it is raised, is how we know that it was.
+        cell = self
+
+        def __init__(self: BaseException, *args: object) -> None:
+            cell._stopped = True
+
+        body = {
+            "__init__": __init__,
+            "__module__": reason.__module__,
+            "unwanted": property(lambda self: cell.abandoned is not None),
+        }
+        return type(reason.__name__, (reason,), body)
+
+    # -- Reactor thread ----------------------------------------------------
+
+    def _begin(self) -> None:
+        self._cancel_wait = self._host.start(self._run())
+
+    async def _run(self) -> None:
+        try:
+            self.outcome = await self._drive()
+        except BaseException as error:
+            self.error = error
+        self.context = copy_context()
+        self.done = True
+        self._tell(Message.DONE)
+        if self.abandoned is not None:
+            self.abandoned()
+
+    @types.coroutine
+    def _drive(self) -> Generator[Any, Any, Any]:
+        self.begun = True
+        if self._stop is not None:
+            self._coro.close()
+            raise self._stop()
+        resume, value = self._coro.send, None
+        while True:
+            try:
+                awaited = self._step(resume, value)
+            except StopIteration as finished:
+                return finished.value
+            try:
+                resume, value = self._coro.send, (yield awaited)
+            except GeneratorExit:
+                self._coro.close()
+                raise
+            except BaseException as error:
+                resume, value = self._coro.throw, error
+            if self._stop is not None and not self._stopped:
+                resume, value = self._coro.throw, self._stop()
+                _forget_cancellation()
+
+    def _step(self, resume: Callable[[Any], Any], value: Any) -> Any:
+        """
+        Run the cell's code up to its next await, known to be running.
+
+        The exception that the shell thread raises here can come out at any line
+        of this method, until ``_leave`` has taken it back. Then it goes the way
+        it was to go: into the cell.
+        """
+        awaited = None
+        try:
+            self._host.running = self
+            awaited = resume(value)
+            self._leave()
+            return awaited
+        except CellStop as stop:
+            self._leave()
+            if self._coro.cr_frame is None:  # it came out of the cell: the end
+                raise
+            discard(awaited)
+            return self._step(self._coro.throw, stop.with_traceback(None))
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        self._host.running = None
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """What was raised here and did not come out, is done by cancelling."""
+        if self._raised:
+            set_async_exc(self._host.thread_id, NOTHING)
+            self._raised = False
+            if not self._stopped:
+                self._call_cancel()
+
+    @contextmanager
+    def unstoppable(self) -> Iterator[None]:
+        """Around what may not be interrupted while the cell's code runs."""
+        self._unstoppable = True
+        self._take_back()
+        try:
+            yield
+        finally:
+            self._unstoppable = False
+
+    def _cancel(self) -> None:
+        self._tell(Message.HEARD)
+        due, self._cancel_due = self._cancel_due, False
+        if due and self.begun and not self.done and not self._stopped:
+            self._cancel_wait()
+
+
+def _forget_cancellation() -> None:
+    """
+    Tell the task that its cancellation was dealt with.
+
+    Else asyncio's own timeouts and task groups, in the `finally` blocks that
+    run now, would take it for theirs.
+    """
+    if sys.version_info >= (3, 11):
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # not on an asyncio loop
+            return
+        while task is not None and task.cancelling():
+            task.uncancel()

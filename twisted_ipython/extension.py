@@ -1,0 +1,184 @@
+"""
+What ``%load_ext`` switches on, and its exact reverse.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from crochet import EventualResult
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+from IPython.core.error import UsageError
+
+from . import eventual
+from .advice import add_advice, add_runner_advice
+from .bridge import bridge
+from .errors import CannotLoad, CellStop, shown
+from .internals import ipykernel, ipython
+from .interrupts import Interrupts
+from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
+from .raw_cells import RawCells
+from .reactors import SessionReactor, session_reactor
+from .runner import Runner
+from .settings import TwistedIPython
+from .tracebacks import HiddenFrames
+
+RUNNER_NAME = "twisted"
+
+# By the shell they are loaded in. Kept here and not in the package itself, which
+# %reload_ext executes again.
+_loaded: dict[Any, ExitStack] = {}
+
+
+def load(shell: Any) -> None:
+    """See ``twisted_ipython.load_ipython_extension``."""
+    if shell in _loaded:
+        return
+    settings = TwistedIPython(parent=shell)
+    try:
+        session = session_reactor(settings.reactor, ipykernel.kernel_loop(shell))
+    except CannotLoad as error:
+        raise UsageError(str(error)) from error
+    with ExitStack() as undo:
+        _switch_on(shell, settings, session, undo)
+        _loaded[shell] = undo.pop_all()
+
+
+def unload(shell: Any) -> None:
+    """See ``twisted_ipython.unload_ipython_extension``."""
+    undo = _loaded.pop(shell, None)
+    if undo is not None:
+        undo.close()
+
+
+def _switch_on(
+    shell: Any, settings: TwistedIPython, session: SessionReactor, undo: ExitStack
+) -> None:
+    """Each step beside what undoes it; they are undone in reverse order."""
+    undo.callback(session.take_over())
+    undo.callback(ipython.before_exit(shell, session.end))
+
+    if session.loop is not None:
+        undo.callback(bridge(session.loop))
+    undo.callback(eventual.make_awaitable(session.reactor))
+    _show_eventual_results(shell, undo)
+
+    interrupts = Interrupts(shell)
+    undo.callback(interrupts.switch_on())
+
+    hidden = HiddenFrames()
+
+    def prepare(error: BaseException) -> BaseException | None:
+        if isinstance(error, CellStop) and error.unwanted:
+            return None
+        if isinstance(error, GeneratorExit):
+            return None  # a cell that was dropped; in IPython, long after it ran
+        error = shown(error)
+        add_runner_advice(error)
+        if session.in_reactor_thread():
+            add_advice(error, with_asyncio=session.loop is not None)
+        if shell.InteractiveTB.mode == "Verbose":
+            hidden.show(error)
+        else:
+            hidden.hide(error)
+        return error
+
+    undo.callback(ipython.watch_exceptions(shell, prepare, session.showing_error))
+    undo.callback(ipython.correct_lines(shell))
+
+    raw_cells = RawCells()
+    shell.events.register("pre_run_cell", raw_cells.note)
+    undo.callback(shell.events.unregister, "pre_run_cell", raw_cells.note)
+
+    magics = TwistedMagics(
+        shell, settings, session.reactor, session.host, raw_cells
+    )
+    _add_magics(shell, magics, undo)
+    commands = {
+        "%crochet_config": CROCHET_SETTINGS,
+        "%twisted_config": live_settings(settings),
+    }
+    _add_completer(shell, commands, undo)
+
+    _add_runner(shell, settings, Runner(settings, session, interrupts), undo)
+
+
+def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
+    formatter = shell.display_formatter.formatters["text/plain"]
+    before = formatter.for_type(
+        EventualResult, lambda result, p, cycle: p.text(eventual.state_text(result))
+    )
+
+    def restore() -> None:
+        if before is None:
+            formatter.pop(EventualResult, None)
+        else:
+            formatter.for_type(EventualResult, before)
+
+    undo.callback(restore)
+
+
+def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
+    shell.register_magics(magics)
+
+    # Only our own names: IPython's are made when they are first used, and a copy
+    # of its tables would take that back.
+    def remove() -> None:
+        for kind, names in magics.magics.items():
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)
+        shell.magics_manager.registry.pop(type(magics).__name__, None)
+        shell.configurables.remove(magics)
+
+    undo.callback(remove)
+    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
+
+
+def _add_completer(
+    shell: Any, commands: dict[str, tuple[str, ...]], undo: ExitStack
+) -> None:
+    @context_matcher()
+    def twisted_settings_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        line = context.line_with_cursor[: context.cursor_position]
+        command, _, words = line.lstrip().partition(" ")
+        names = commands.get(command)
+        if names is None or len(command) == len(line.lstrip()):
+            return {"completions": []}
+        return {
+            "completions": [
+                SimpleCompletion(word)
+                for word in completions(names, words.split(), context.token)
+            ],
+            "suppress": True,
+        }
+
+    shell.Completer.custom_matchers.append(twisted_settings_matcher)
+    undo.callback(shell.Completer.custom_matchers.remove, twisted_settings_matcher)
+
+
+def _add_runner(
+    shell: Any, settings: TwistedIPython, runner: Runner, undo: ExitStack
+) -> None:
+    runners = shell.loop_runner_map
+    runner_before, autoawait_before = shell.loop_runner, shell.autoawait
+    registered_before = runners.get(RUNNER_NAME)
+
+    runners[RUNNER_NAME] = (runner, True)
+    if settings.autoawait:
+        shell.loop_runner, shell.autoawait = runner, True
+
+    def remove() -> None:
+        if registered_before is None:
+            runners.pop(RUNNER_NAME, None)
+        else:
+            runners[RUNNER_NAME] = registered_before
+        if shell.loop_runner is runner:
+            shell.loop_runner, shell.autoawait = runner_before, autoawait_before
+
+    undo.callback(remove)

@@ -1,0 +1,24 @@
+"""
+CPython's way to raise an exception in another thread.
+
+Tried with CPython 3.10 to 3.13.
+
+Source:
+    ``PyThreadState_SetAsyncExc`` in the C API reference, "Initialization,
+    Finalization, and Threads".
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+# Called as set_async_exc(thread id, exception class), it makes that thread raise
+# at its next bytecode. It keeps the interpreter lock: nothing else runs between
+# a test made just before the call and the call's effect, as long as there is no
+# Python function in between. So callers use this object, not a wrapper of it.
+set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
+set_async_exc.restype = ctypes.c_int
+
+# As the exception, this takes back one that was not raised yet.
+NOTHING = ctypes.py_object()

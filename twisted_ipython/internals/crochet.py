@@ -1,0 +1,37 @@
+"""
+Private names of crochet: the state of an EventualResult.
+
+Tried with crochet 2.0.0 to 2.1.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crochet import EventualResult
+from twisted.internet.defer import Deferred
+
+
+def is_done(result: EventualResult) -> bool:
+    """Whether there is a value or a Failure. Any thread."""
+    return bool(result._result_set.is_set())
+
+
+def outcome(result: EventualResult) -> Any:
+    """The value or the Failure; None while there is none. Any thread."""
+    return result._value
+
+
+def was_retrieved(result: EventualResult) -> bool:
+    """Whether somebody got the result or its error. Any thread."""
+    return bool(result._result_retrieved)
+
+
+def mark_retrieved(result: EventualResult) -> None:
+    """Make crochet say nothing about an error that we have dealt with."""
+    result._result_retrieved = True
+
+
+def deferred_of(result: EventualResult) -> Deferred[Any] | None:
+    """What it is the result of; None before the reactor has begun it."""
+    return result._deferred  # type: ignore[no-any-return]

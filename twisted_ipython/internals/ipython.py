@@ -1,0 +1,134 @@
+"""
+Private names of IPython.
+
+Tried with IPython 8.18.1, 8.39.0 and 9.18.1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from types import FrameType
+from typing import Any
+
+from wrapt import FunctionWrapper
+
+
+def watch_exceptions(
+    shell: Any,
+    prepare: Callable[[BaseException], BaseException | None],
+    showing: Callable[[], AbstractContextManager[object]],
+) -> Callable[[], None]:
+    """
+    Let ``prepare`` see, and replace, each exception that the shell shows.
+
+    Gives what undoes it. Everything that shows an exception, or remembers it
+    for ``%tb`` and ``%debug``, asks ``_get_exc_info`` for it. Where ``prepare``
+    gives None, nothing is shown. ``showing`` is entered while one is shown.
+
+    Thread:
+        Called in the shell thread; ``prepare`` is called where the shell shows
+        exceptions: in the shell threads and the reactor thread.
+    """
+
+    def get_exc_info(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        kind, error, traceback = wrapped(*args, **kwargs)
+        if not isinstance(error, BaseException):
+            return kind, error, traceback
+        shown = prepare(error) or error
+        if shown.__traceback__ is not None:
+            traceback = shown.__traceback__
+        return wrapped((type(shown), shown, traceback))
+
+    def showtraceback(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        error = sys.exc_info()[1]
+        with showing():
+            if error is None or prepare(error) is not None:
+                wrapped(*args, **kwargs)
+
+    undo = ExitStack()
+    undo.callback(_wrap(shell, "_get_exc_info", get_exc_info))
+    undo.callback(_wrap(shell, "showtraceback", showtraceback))
+    return undo.close
+
+
+def correct_lines(shell: Any) -> Callable[[], None]:
+    """
+    Let tracebacks point at the line that failed; gives what undoes it.
+
+    For frames whose file is not on disk, as a notebook's cells, IPython 9.18 asks
+    the frame for its line: that is where it is by now, as in a ``finally``. The
+    traceback knows where it was.
+    """
+
+    def get_records(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        records = wrapped(*args, **kwargs)
+        lines = defaultdict(list)
+        tb = args[0]
+        while tb is not None:
+            lines[tb.tb_frame].append(tb.tb_lineno)
+            tb = tb.tb_next
+        for record in records:
+            if record._sd is None and lines[record.frame]:
+                record.lineno = lines[record.frame].pop(0)
+        return records
+
+    return _wrap(shell.InteractiveTB, "get_records", get_records)
+
+
+def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> Callable[[], None]:
+    """Wrap a method of this one object; gives what undoes it."""
+    method = FunctionWrapper(getattr(owner, name), wrapper)
+    setattr(owner, name, method)
+
+    def undo() -> None:
+        if owner.__dict__.get(name) is method:
+            delattr(owner, name)
+
+    return undo
+
+
+def before_exit(shell: Any, end: Callable[[], object]) -> Callable[[], None]:
+    """
+    Call ``end`` before the shell, at its exit, empties the user's namespace.
+
+    Gives what undoes it. At a terminal that is before the functions of
+    ``atexit`` are called.
+    """
+
+    def _atexit_once(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        end()
+        return wrapped(*args, **kwargs)
+
+    return _wrap(shell, "_atexit_once", _atexit_once)
+
+
+def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
+    """
+    Let a cell magic have nothing below its first line; gives what undoes it.
+
+    IPython refuses that before it calls the magic.
+    """
+
+    def run_cell_magic(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        if args and args[0] == magic and args[-1] == "":
+            args = (*args[:-1], "\n")
+        return wrapped(*args, **kwargs)
+
+    return _wrap(shell, "run_cell_magic", run_cell_magic)
+
+
+def running_cell_number(shell: Any) -> int | None:
+    """
+    The ``n`` of ``In [n]`` of the cell that is running in this thread.
+
+    Not ``execution_count``: IPython 8 counts it up after the cell, 9 before.
+    """
+    number: int | None = None
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        number = shell.compile._filename_map.get(frame.f_code.co_filename, number)
+        frame = frame.f_back
+    return number

@@ -1,0 +1,243 @@
+"""
+The runner that ``%autoawait twisted`` names: one awaiting cell, start to end.
+
+IPython calls it in the shell thread with the coroutine of a cell. It hands the
+coroutine to the reactor thread, and waits for messages: that the cell has
+ended, that it is to be stopped, or that its time is up.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import Context, copy_context
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from .cell import Cell, Message
+from .errors import (
+    CannotAwait,
+    CellInterrupted,
+    CellStop,
+    CellTimedOut,
+    CellTimeout,
+    shown,
+)
+from .interrupts import Inbox, Interrupts
+from .reactors import STOPPED, SessionReactor
+from .settings import TwistedIPython
+from .stuck import break_in, where_busy
+
+# What is done for a cell that is to stop and does not, in seconds after it was
+# asked to: raise in the reactor thread where other code holds that up; no longer
+# wait for what the cell awaits; interrupt its clean-up; give the prompt back.
+BREAK_IN_AFTER = 0.4
+LET_GO_AFTER = 1.2
+INSIST_AFTER = 2.0
+ABANDON_AFTER = 2.5
+
+
+class Runner:
+    """
+    IPython's ``loop_runner`` for Twisted.
+
+    Thread:
+        Called in a shell thread: the main one, or a subshell's.
+    """
+
+    def __init__(
+        self, settings: TwistedIPython, session: SessionReactor, interrupts: Interrupts
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._interrupts = interrupts
+
+    def __str__(self) -> str:
+        return "twisted"  # what %autoawait shows
+
+    def __call__(self, coro: Any) -> Any:
+        """
+        Run ``coro`` in the reactor thread; gives its result.
+
+        Raises:
+            CannotAwait: It did not begin: the reactor has stopped, or this is
+                the reactor thread.
+            KeyboardInterrupt, CellTimeout: It was stopped, and ``coro`` itself
+                did not show that as its own error.
+        """
+        cell = None
+        try:
+            self._session.check()
+            inbox: Inbox = SimpleQueue()
+            context = copy_context()
+            handling = self._interrupts.enter(inbox)
+            try:
+                cell = Cell(coro, context, self._session.host, inbox.put)
+                Waiting(cell, inbox, self._settings.timeout, self._session).wait()
+            finally:
+                self._interrupts.leave(inbox, handling)
+        finally:
+            if cell is None:
+                coro.close()
+        carry_over(cell.context)
+        return result_of(cell)
+
+
+class Waiting:
+    """
+    The shell thread's side of one cell.
+
+    Thread:
+        Shell thread.
+    """
+
+    def __init__(
+        self, cell: Cell, inbox: Inbox, timeout: float | None, session: SessionReactor
+    ) -> None:
+        self._cell = cell
+        self._inbox = inbox
+        self._timeout = timeout
+        self._session = session
+
+    def wait(self) -> None:
+        """
+        Start the cell and wait until it has ended, or is given up.
+
+        Raises:
+            KeyboardInterrupt, CellTimeout, CannotAwait: It was given up.
+        """
+
+        def reactor_stopped() -> None:
+            self._inbox.put(Message.REACTOR_STOPPED)
+
+        self._session.when_stopped.add(reactor_stopped)
+        try:
+            self._cell.start()
+            message = self._next(self._timeout)
+            if message is not Message.DONE:
+                self._end(message)
+        finally:
+            self._session.when_stopped.discard(reactor_stopped)
+
+    def _next(self, seconds: float | None) -> Message | None:
+        """The next message; None if none comes in time."""
+        try:
+            if seconds is None:
+                return self._inbox.get()
+            return self._inbox.get(timeout=max(0, min(seconds, threading.TIMEOUT_MAX)))
+        except Empty:
+            return None
+        except KeyboardInterrupt:  # from a SIGINT handler that is not ours
+            return Message.INTERRUPT
+
+    def _end(self, message: Message | None) -> None:
+        """Stop the cell, the harder the longer it takes."""
+        reason: type[CellStop] = CellInterrupted
+        if message is None:
+            assert self._timeout is not None
+            reason = CellTimedOut.after(self._timeout)
+        began = monotonic()
+        heard = False
+        steps = [
+            (BREAK_IN_AFTER, lambda: heard or self._break_in()),
+            (LET_GO_AFTER, self._cell.let_go),
+            (INSIST_AFTER, lambda: self._cell.stop(reason)),
+            (ABANDON_AFTER, None),
+        ]
+        if message is not Message.REACTOR_STOPPED:
+            self._cell.stop(reason)
+        for after, step in steps:
+            while True:
+                if message is Message.DONE:
+                    return
+                if message is Message.REACTOR_STOPPED:
+                    self._lose()
+                if message is Message.SHUTDOWN:
+                    began = min(began, monotonic() - INSIST_AFTER)
+                message = self._next(began + after - monotonic())
+                if message is None:
+                    break
+                if message is Message.HEARD:
+                    heard = True
+                elif message is Message.INTERRUPT:
+                    self._cell.stop(reason)
+            if step is not None:
+                step()
+        self._abandon(reason)
+
+    def _break_in(self) -> None:
+        # Not into a cell: that has somebody who waits for it, and stops it.
+        if self._session.host.running is None:
+            break_in(self._session.host.thread_id)
+
+    def _abandon(self, reason: type[CellStop]) -> None:
+        """Give the prompt back while the cell goes on."""
+        cell, began = self._cell, monotonic()
+
+        def ended() -> None:
+            # Reactor thread, in the cell's context.
+            print(
+                "the cell that could not be stopped has ended, "
+                f"{monotonic() - began + ABANDON_AFTER:.0f} s after it was told to"
+            )
+
+        where = where_busy(self._session.host.thread_id)
+        note = not_begun_text(where) if not cell.begun else stuck_text(cell, where)
+        cell.abandoned = ended if cell.begun else (lambda: None)
+        if cell.done:  # just now
+            cell.abandoned = None
+            return
+        if issubclass(reason, CellTimedOut):
+            raise CellTimeout(reason.seconds, stuck=note)
+        raise CellInterrupted(note)
+
+    def _lose(self) -> None:
+        # Nobody will resume it. Closing it here would run its `finally` blocks in
+        # this thread; let it rest, since the garbage collector would do the same.
+        lost_cells.append(self._cell)
+        raise CannotAwait(STOPPED)
+
+
+lost_cells: list[Cell] = []
+
+
+def result_of(cell: Cell) -> Any:
+    """
+    What IPython gets from the cell: mostly an ``ExecutionResult``, in which a
+    cell that was cancelled for its time says so.
+    """
+    if cell.error is not None:
+        raise shown(cell.error)
+    error = getattr(cell.outcome, "error_in_exec", None)
+    if error is not None:
+        cell.outcome.error_in_exec = shown(error)
+    return cell.outcome
+
+
+def carry_over(after: Context) -> None:
+    """Set the context variables here that the cell has set."""
+    before = copy_context()
+    missing = object()
+    for variable, value in after.items():
+        if before.get(variable, missing) is not value:
+            variable.set(value)
+
+
+def not_begun_text(where: str) -> str:
+    return (
+        f"the cell was not begun, and won't be: the reactor thread is busy{where}; "
+        "cells that await have to wait until it is free"
+    )
+
+
+def stuck_text(cell: Cell, where: str) -> str:
+    if cell.running:
+        return (
+            "the cell could not be stopped yet: it is in a call that Python can't "
+            f"interrupt{where}. It ends when that call returns, and says so; until "
+            "then the reactor is held up, and no cell can await"
+        )
+    return (
+        "the cell was told to stop and goes on, catching what should end it; it "
+        "says so when it has ended"
+    )

@@ -1,0 +1,77 @@
+"""
+The settings of the extension, once: names, values, defaults and help.
+
+Both magics that show and change them, the command line and configuration
+files work on these traits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from traitlets import Bool, TraitError, TraitType, Unicode
+from traitlets.config import Configurable
+
+
+def seconds_text(value: float | None) -> str:
+    """
+    ``60.0`` as ``60``, ``0.5`` as ``0.5``, ``None`` (no limit) as ``none``.
+    """
+    if value is None:
+        return "none"
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+class Seconds(TraitType):  # type: ignore[type-arg]
+    """A positive number of seconds, or ``None`` for no limit."""
+
+    info_text = "a positive number of seconds, or none"
+
+    def validate(self, obj: Any, value: Any) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.error(obj, value)
+        if value > 0 and not math.isnan(value):
+            return None if math.isinf(value) else float(value)
+        self.error(obj, value)
+
+    def from_string(self, s: str) -> float | None:
+        """Read what a person typed. ``INFINITY`` is the name of old."""
+        if s.lower() in ("none", "infinity", "inf"):
+            return None
+        try:
+            number = float(s)
+        except ValueError:
+            raise TraitError(f"{s!r} is not {self.info_text}") from None
+        # float() takes what is hardly meant: 1_000, or digits of other scripts.
+        if "_" in s or not s.isascii():
+            raise TraitError(f"{s!r} is not {self.info_text}")
+        return number
+
+
+class TwistedIPython(Configurable):
+    """Awaiting Twisted in IPython."""
+
+    autoawait = Bool(
+        False,
+        help="Whether loading the extension also does %autoawait twisted. "
+        "Applies when the extension is loaded.",
+    ).tag(config=True)
+
+    reactor = Unicode(
+        "asyncio",
+        help="The reactor to install where none is installed yet: asyncio (cells "
+        "can await Deferreds and asyncio), default (Twisted's own choice for "
+        "the platform), or a name that twist --reactor knows. Applies when "
+        "the extension is loaded for the first time.",
+    ).tag(config=True)
+
+    timeout = Seconds(
+        60.0,
+        allow_none=True,
+        help="How long a cell that awaits may take before it is cancelled, in "
+        "seconds: a positive number, or none to wait for ever (INFINITY, too). "
+        "Default 60. Applies from the next cell.",
+    ).tag(config=True, live=True)

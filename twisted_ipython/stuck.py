@@ -1,0 +1,73 @@
+"""
+What keeps the reactor thread busy, and how to get it out of there.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from types import FrameType
+
+from .errors import CellInterrupted
+from .internals.cpython import set_async_exc
+from .tracebacks import is_machinery
+
+_LIBRARY = tuple(
+    path + os.sep for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+)
+
+
+def break_in(thread_id: int) -> None:
+    """
+    Raise KeyboardInterrupt in the code of the user's that ``thread_id`` runs.
+
+    Does nothing if there is none on its stack: then the thread waits, or is in
+    the reactor's own code, and an exception would only do harm there.
+
+    Thread:
+        Any but that one.
+    """
+    if next(_user_frames(thread_id), None) is not None:
+        set_async_exc(thread_id, CellInterrupted)
+
+
+def where_busy(thread_id: int) -> str:
+    """`` (Cell In[3], line 2: time.sleep(60))``, or nothing if not known."""
+    frame = next(_user_frames(thread_id), None)
+    if frame is None:
+        return ""
+    name, line = frame.f_code.co_filename, frame.f_lineno
+    source = linecache.getline(name, line).strip()
+    return f" ({display_name(name)}, line {line}: {source})"
+
+
+def display_name(filename: str) -> str:
+    """How IPython calls the file: a cell by its number, else by its name."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None:
+        found = shell.compile.format_code_name(filename)
+        if found is not None:
+            return " ".join(found)
+    return os.path.basename(filename)
+
+
+def _user_frames(thread_id: int) -> Iterator[FrameType]:
+    """The frames of the user's code, the innermost first."""
+    frame = sys._current_frames().get(thread_id)
+    while frame is not None:
+        if not _is_library(frame.f_code.co_filename):
+            yield frame
+        frame = frame.f_back
+
+
+def _is_library(filename: str) -> bool:
+    if is_machinery(filename) or filename.startswith("<frozen"):
+        return True
+    if os.sep + "site-packages" + os.sep in filename:
+        return os.sep + "twisted" + os.sep in filename or os.sep + "IPython" in filename
+    return filename.startswith(_LIBRARY)
