@@ -7,8 +7,8 @@ line numbers stay the user's own.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import keyword
 import re
@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Any
 
 # What Python calls the code of a plain cell. IPython (8.18 to 9.18) shows a frame of
 # this name as "Cell In[3], line 2", without the name and arguments of a function.
@@ -72,9 +73,8 @@ def cell_function(
         if body and isinstance(body[-1], ast.Expr):
             body[-1] = ast.copy_location(ast.Return(body[-1].value), body[-1])
         outside = {} if local else _make_global(level, body, filename, namespace)
-        factory = _factory(body, level.awaits, outside, first_line)
-        # Future imports act on a module from its top. If other statements are among
-        # them, Python will say that the last one is late.
+        factory = _factory(body, level.awaits, outside)
+        # There these imports act; should the last one be late, Python will say so.
         module = ast.Module([*future_imports, factory], type_ignores=[])
         compiled = compile(module, filename, "exec", flags, dont_inherit=True)
     except SyntaxError as error:
@@ -110,7 +110,7 @@ def _lines(text: str) -> list[str]:
 
 def _counted_in_characters(error: SyntaxError, filename: str, text: str) -> SyntaxError:
     """An error of the compiler, which counts bytes, as the parser would put it."""
-    lines = dict(enumerate(_lines(text), start=1))
+    lines: dict[int | None, str] = dict(enumerate(_lines(text), start=1))
 
     def place(line: int | None, offset: int | None) -> tuple[int | None, int | None]:
         if line in lines and offset and offset > 0:
@@ -120,7 +120,8 @@ def _counted_in_characters(error: SyntaxError, filename: str, text: str) -> Synt
 
     start = place(error.lineno, error.offset)
     end = place(error.end_lineno, error.end_offset)
-    return type(error)(error.msg, (filename, *start, lines.get(error.lineno), *end))
+    details: tuple = (filename, *start, lines.get(error.lineno), *end)
+    return type(error)(error.msg, details)
 
 
 def _split(statements: list[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
@@ -143,21 +144,15 @@ class _Level:
     lists: list[list] = field(default_factory=list)  # that hold its nodes
 
 
-# Plain targets in a comprehension are its own, but ``:=`` and ``await`` there are the
-# cell's; of a generator expression, only ``:=``.
-_AT_LEVEL, _IN_COMPREHENSION, _IN_GENERATOR = range(3)
-
 _LEAVES = {ast.Constant, ast.Load, ast.Store, ast.Del, str, int, type(None)}
 _AWAITING = {ast.Await, ast.AsyncFor, ast.AsyncWith}
 _FUNCTION_ONLY = {ast.Yield, ast.YieldFrom, ast.Nonlocal}
-_COMPREHENSIONS = {ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp}
 _DEFINITIONS = {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef}
 _SCOPES = _DEFINITIONS | {ast.Lambda}
 _NAMED = _DEFINITIONS | {ast.ExceptHandler, ast.MatchAs, ast.MatchStar}
-_BOUND_NAME = {
+_BOUND_NAME: dict[type, Callable[[Any], Any]] = {
     **dict.fromkeys(_NAMED, attrgetter("name")),
     ast.MatchMapping: attrgetter("rest"),
-    ast.NamedExpr: attrgetter("target.id"),
     ast.alias: lambda node: node.asname or node.name.partition(".")[0],
 }
 
@@ -165,17 +160,20 @@ _BOUND_NAME = {
 def _survey(body: list[ast.stmt]) -> _Level:
     """Find what a cell does at its own level."""
     level = _Level(lists=[body])
-    misplaced: list[ast.AST] = []
+    misplaced: list[Any] = []
     # A loop and no recursion: the tree of a sum of a thousand terms is that deep.
-    nodes_by_place = [[*body], [], []]
-    for place, nodes in enumerate(nodes_by_place):
+    at_level: list[Any] = [*body]
+    in_generators: list[Any] = []
+    for nodes in (at_level, in_generators):
         for node in nodes:  # which grows meanwhile
             kind = type(node)
             if kind in _LEAVES:
                 continue
             if kind in _BOUND_NAME:
                 level.names.add(_BOUND_NAME[kind](node))
-            elif kind is ast.Name and place == _AT_LEVEL:
+            elif kind is ast.Name:
+                # Of comprehensions too: harmless, and Python 3.12.0 to 3.12.3 would
+                # mix them up with globals of that name (python/cpython#118513).
                 if type(node.ctx) is not ast.Load:
                     level.names.add(node.id)
             elif kind is ast.AnnAssign:
@@ -184,17 +182,13 @@ def _survey(body: list[ast.stmt]) -> _Level:
                 level.star_imports.append(node)
                 continue
             elif kind in _AWAITING or (kind is ast.comprehension and node.is_async):
-                level.awaits |= place != _IN_GENERATOR
-            elif kind in _FUNCTION_ONLY and place == _AT_LEVEL:
+                level.awaits |= nodes is at_level
+            elif kind in _FUNCTION_ONLY and nodes is at_level:
                 misplaced.append(node)
-            elif kind in _COMPREHENSIONS:
+            elif kind is ast.GeneratorExp:
                 first, *others = node.generators
-                nodes.append(first.iter)  # which is evaluated outside
-                first = ast.comprehension(first.target, None, first.ifs, first.is_async)
-                inner = _IN_GENERATOR if kind is ast.GeneratorExp else _IN_COMPREHENSION
-                inside = nodes_by_place[max(place, inner)]
-                inside += first, *others
-                inside += (getattr(node, name) for name in node._fields[:-1])
+                nodes.append(first.iter)  # which is evaluated at once, outside
+                in_generators += first.target, *first.ifs, *others, node.elt
                 continue
             for name in node._fields:
                 part = getattr(node, name, None)
@@ -230,16 +224,17 @@ def _make_global(level: _Level, body: list, filename: str, namespace: dict) -> d
         # annotation either, and a plain one would make the name local.
         annotation.simple = 0
     if level.names:
-        declaration = ast.Global(sorted(level.names))
-        body.insert(0, ast.copy_location(declaration, body[0]))
+        body.insert(0, ast.copy_location(ast.Global(sorted(level.names)), body[0]))
     return outside
 
 
-def _factory(body: list, awaits: bool, outside: dict, line: int) -> ast.FunctionDef:
+def _factory(body: list, awaits: bool, outside: dict) -> ast.FunctionDef:
     """The tree of a function that makes the cell's. No code can write its names."""
-    at = {"lineno": line, "col_offset": 0}
+    # The code begins at the top of the cell, as a module's does: IPython looks up
+    # the source of a frame by its name (<module>) and by that line.
+    at: Any = {"lineno": 1, "col_offset": 0}
 
-    def define(kind: type, name: str, names: Iterable[str], body: list) -> ast.AST:
+    def define(kind: type, name: str, names: Iterable[str], body: list) -> Any:
         parameters = [ast.arg(each, **at) for each in names]
         signature = ast.arguments([], parameters, None, [], [], None, [])
         return kind(name, signature, body, [], type_params=[], **at)

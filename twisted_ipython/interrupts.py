@@ -22,6 +22,7 @@ from typing import Any
 
 from .cell import Message
 from .internals import ipykernel
+from .internals.cpython import set_signal_handler
 
 Inbox = SimpleQueue[Message]
 
@@ -38,6 +39,7 @@ class Interrupts:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._inboxes: set[Inbox] = set()
+        self._handler = self._on_sigint  # one object, to know it again
         self._main_waits = False  # main thread: it is in a runner
         self._early = False  # main thread: interrupted before the cell began
 
@@ -60,18 +62,18 @@ class Interrupts:
         if self._early:
             self._early = False
             inbox.put(Message.INTERRUPT)
-        before = signal.getsignal(signal.SIGINT)
-        if before is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._on_sigint)
+        before = set_signal_handler(signal.SIGINT, self._handler)
+        if before is not signal.default_int_handler and before is not self._handler:
+            set_signal_handler(signal.SIGINT, before)
         return before
 
     def leave(self, inbox: Inbox, before: Any) -> None:
         """The reverse of ``enter``."""
         self._inboxes.discard(inbox)
-        if before is not None:
+        if threading.current_thread() is threading.main_thread():
             self._main_waits = False
             if before is signal.default_int_handler:
-                signal.signal(signal.SIGINT, before)
+                set_signal_handler(signal.SIGINT, before)
 
     def switch_on(self) -> Callable[[], None]:
         """
@@ -92,7 +94,7 @@ class Interrupts:
                 ipykernel.handle_sigint(
                     self._shell.kernel,
                     before_request=self._before_request,
-                    handler=self._on_sigint,
+                    handler=self._handler,
                 )
             )
         return undo.close

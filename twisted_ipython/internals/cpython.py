@@ -1,5 +1,5 @@
 """
-CPython's way to raise an exception in another thread.
+CPython's way to raise an exception in another thread, and signals in a hurry.
 
 Tried with CPython 3.10 to 3.13.
 
@@ -11,6 +11,12 @@ Source:
 from __future__ import annotations
 
 import ctypes
+
+# signal.signal() without its conversion of handlers to enumerations and back, which
+# takes longer than all else that is done for a cell.
+from _signal import signal as set_signal_handler
+
+__all__ = ["NOTHING", "set_async_exc", "set_signal_handler"]
 
 # Called as set_async_exc(thread id, exception class), it makes that thread raise
 # at its next bytecode. It keeps the interpreter lock: nothing else runs between
