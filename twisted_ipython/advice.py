@@ -16,7 +16,9 @@ _DRIVEN_BY_TWISTED = (
     "Twisted drives this coroutine, and knows Deferreds only: here, write "
     "`await Deferred.fromFuture(asyncio.ensure_future(...))`"
 )
-_WAIT_IN_REACTOR = "in a cell that awaits, write `await result` instead of result.wait()"
+_WAIT_IN_REACTOR = (
+    "in a cell that awaits, write `await result` instead of result.wait()"
+)
 _RUNNER_TOO_LATE = (
     "this cell began before Twisted awaiting was on; do `%autoawait twisted` in a "
     "cell of its own, and run this one again"
@@ -49,7 +51,7 @@ def add_advice(error: BaseException, *, with_asyncio: bool) -> None:
     Add to the text of ``error`` what to do, if it is one that needs it.
 
     Args:
-        with_asyncio: Whether the session's reactor runs on asyncio.
+        with_asyncio: Whether the cells' reactor runs on asyncio.
 
     Thread:
         Any; ``error`` is one that was raised in the reactor thread.

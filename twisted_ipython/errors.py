@@ -30,7 +30,7 @@ class CannotAwait(TwistedIPythonError):
 
 
 class RunRefused(TwistedIPythonError, ReactorAlreadyRunning):
-    """``reactor.run()`` on the session's own reactor."""
+    """``reactor.run()`` on the reactor that the cells share."""
 
     def __str__(self) -> str:
         return (
@@ -41,7 +41,7 @@ class RunRefused(TwistedIPythonError, ReactorAlreadyRunning):
 
 class StopRefused(TwistedIPythonError, ReactorNotRunning):
     """
-    ``reactor.stop()`` or ``reactor.crash()`` on the session's own reactor.
+    ``reactor.stop()`` or ``reactor.crash()`` on the reactor that the cells share.
 
     A ``ReactorNotRunning``, because libraries that stop the reactor when they
     have finished expect that one, and go on.

@@ -42,11 +42,12 @@ def make_awaitable(reactor: Any) -> Callable[[], None]:
     def __await__(self: EventualResult) -> Generator[Any, Any, Any]:
         return _deferred(self, reactor).__await__()
 
-    EventualResult.__await__ = __await__
+    name = "__await__"
+    setattr(EventualResult, name, __await__)
 
     def undo() -> None:
-        if EventualResult.__dict__.get("__await__") is __await__:
-            del EventualResult.__await__
+        if vars(EventualResult).get(name) is __await__:
+            delattr(EventualResult, name)
 
     return undo
 

@@ -1,7 +1,7 @@
 """
 asyncio's worker threads, taken from the reactor.
 
-Python waits at exit for the threads of every executor; those of the session's
+Python waits at exit for the threads of every executor; those of the cells'
 reactor don't hold up the exit. And a program on both has one pool, not two.
 """
 

@@ -24,9 +24,10 @@ from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
 from .raw_cells import RawCells
-from .reactors import SessionReactor, session_reactor
+from .reactors import shared_reactor
 from .runner import Runner
 from .settings import TwistedIPython
+from .shared_reactor import SharedReactor
 from .tracebacks import HiddenFrames
 
 RUNNER_NAME = "twisted"
@@ -42,11 +43,11 @@ def load(shell: Any) -> None:
         return
     settings = TwistedIPython(parent=shell)
     try:
-        session = session_reactor(settings.reactor, ipykernel.kernel_loop(shell))
+        shared = shared_reactor(settings.reactor, ipykernel.kernel_loop(shell))
     except CannotLoad as error:
         raise UsageError(str(error)) from error
     with ExitStack() as undo:
-        _switch_on(shell, settings, session, undo)
+        _switch_on(shell, settings, shared, undo)
         _loaded[shell] = undo.pop_all()
 
 
@@ -58,15 +59,15 @@ def unload(shell: Any) -> None:
 
 
 def _switch_on(
-    shell: Any, settings: TwistedIPython, session: SessionReactor, undo: ExitStack
+    shell: Any, settings: TwistedIPython, shared: SharedReactor, undo: ExitStack
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
-    undo.callback(session.take_over())
-    undo.callback(ipython.before_exit(shell, session.end))
+    undo.callback(shared.take_over())
+    undo.callback(ipython.before_exit(shell, shared.end))
 
-    if session.loop is not None:
-        undo.callback(bridge(session.loop))
-    undo.callback(eventual.make_awaitable(session.reactor))
+    if shared.loop is not None:
+        undo.callback(bridge(shared.loop))
+    undo.callback(eventual.make_awaitable(shared.reactor))
     _show_eventual_results(shell, undo)
 
     interrupts = Interrupts(shell)
@@ -81,24 +82,22 @@ def _switch_on(
             return None  # a cell that was dropped; in IPython, long after it ran
         error = shown(error)
         add_runner_advice(error)
-        if session.in_reactor_thread():
-            add_advice(error, with_asyncio=session.loop is not None)
+        if shared.in_reactor_thread():
+            add_advice(error, with_asyncio=shared.loop is not None)
         if shell.InteractiveTB.mode == "Verbose":
             hidden.show(error)
         else:
             hidden.hide(error)
         return error
 
-    undo.callback(ipython.watch_exceptions(shell, prepare, session.showing_error))
+    undo.callback(ipython.watch_exceptions(shell, prepare, shared.showing_error))
     undo.callback(ipython.correct_lines(shell))
 
     raw_cells = RawCells()
     shell.events.register("pre_run_cell", raw_cells.note)
     undo.callback(shell.events.unregister, "pre_run_cell", raw_cells.note)
 
-    magics = TwistedMagics(
-        shell, settings, session.reactor, session.host, raw_cells
-    )
+    magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
@@ -106,7 +105,7 @@ def _switch_on(
     }
     _add_completer(shell, commands, undo)
 
-    _add_runner(shell, settings, Runner(settings, session, interrupts), undo)
+    _add_runner(shell, settings, Runner(settings, shared, interrupts), undo)
 
 
 def _show_eventual_results(shell: Any, undo: ExitStack) -> None:

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
-from .cell import Message
+from .awaiting_cell import Message
 from .internals import ipykernel
 from .internals.cpython import set_signal_handler
 

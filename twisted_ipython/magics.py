@@ -47,7 +47,7 @@ class TwistedMagics(Magics):
         self._host = host
         self._raw_cells = raw_cells
 
-    @cell_magic("run_in_reactor")
+    @cell_magic
     def run_in_reactor(self, line: str, cell: str) -> crochet.EventualResult:
         """
         Run the cell in the reactor thread, without waiting for it::

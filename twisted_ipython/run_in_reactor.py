@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import unicodedata
 from asyncio import CancelledError as AsyncioCancelledError
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from inspect import iscoroutine
 from typing import Any
 
@@ -78,10 +79,13 @@ def run_in_reactor(
     context = copy_context()
     result = crochet.run_in_reactor(lambda: context.run(_begin, function, host))()
     reactor.callFromThread(
-        _watch, reactor, result, lambda: context.copy().run(_report, shell, number, result)
+        _watch,
+        reactor,
+        result,
+        lambda: context.copy().run(_report, shell, number, result),
     )
     if name is not None:
-        shell.user_ns[name] = result
+        shell.user_ns[unicodedata.normalize("NFKC", name)] = result  # as Python does
     return result
 
 

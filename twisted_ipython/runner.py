@@ -9,12 +9,13 @@ ended, that it is to be stopped, or that its time is up.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from .cell import Cell, Message
+from .awaiting_cell import Cell, Message
 from .errors import (
     CannotAwait,
     CellInterrupted,
@@ -24,8 +25,8 @@ from .errors import (
     shown,
 )
 from .interrupts import Inbox, Interrupts
-from .reactors import STOPPED, SessionReactor
 from .settings import TwistedIPython
+from .shared_reactor import STOPPED, SharedReactor
 from .stuck import break_in, where_busy
 
 # What is done for a cell that is to stop and does not, in seconds after it was
@@ -46,10 +47,10 @@ class Runner:
     """
 
     def __init__(
-        self, settings: TwistedIPython, session: SessionReactor, interrupts: Interrupts
+        self, settings: TwistedIPython, shared: SharedReactor, interrupts: Interrupts
     ) -> None:
         self._settings = settings
-        self._session = session
+        self._shared = shared
         self._interrupts = interrupts
 
     def __str__(self) -> str:
@@ -67,13 +68,13 @@ class Runner:
         """
         cell = None
         try:
-            self._session.check()
+            self._shared.check()
             inbox: Inbox = SimpleQueue()
             context = copy_context()
             handling = self._interrupts.enter(inbox)
             try:
-                cell = Cell(coro, context, self._session.host, inbox.put)
-                Waiting(cell, inbox, self._settings.timeout, self._session).wait()
+                cell = Cell(coro, context, self._shared.host, inbox.put)
+                Waiting(cell, inbox, self._settings.timeout, self._shared).wait()
             finally:
                 self._interrupts.leave(inbox, handling)
         finally:
@@ -92,12 +93,12 @@ class Waiting:
     """
 
     def __init__(
-        self, cell: Cell, inbox: Inbox, timeout: float | None, session: SessionReactor
+        self, cell: Cell, inbox: Inbox, timeout: float | None, shared: SharedReactor
     ) -> None:
         self._cell = cell
         self._inbox = inbox
         self._timeout = timeout
-        self._session = session
+        self._shared = shared
 
     def wait(self) -> None:
         """
@@ -110,14 +111,14 @@ class Waiting:
         def reactor_stopped() -> None:
             self._inbox.put(Message.REACTOR_STOPPED)
 
-        self._session.when_stopped.add(reactor_stopped)
+        self._shared.when_stopped.add(reactor_stopped)
         try:
             self._cell.start()
             message = self._next(self._timeout)
             if message is not Message.DONE:
                 self._end(message)
         finally:
-            self._session.when_stopped.discard(reactor_stopped)
+            self._shared.when_stopped.discard(reactor_stopped)
 
     def _next(self, seconds: float | None) -> Message | None:
         """The next message; None if none comes in time."""
@@ -138,11 +139,16 @@ class Waiting:
             reason = CellTimedOut.after(self._timeout)
         began = monotonic()
         heard = False
-        steps = [
-            (BREAK_IN_AFTER, lambda: heard or self._break_in()),
+
+        def break_in_unless_heard() -> None:
+            if not heard:
+                self._break_in()
+
+        steps: list[tuple[float, Callable[[], object]]] = [
+            (BREAK_IN_AFTER, break_in_unless_heard),
             (LET_GO_AFTER, self._cell.let_go),
             (INSIST_AFTER, lambda: self._cell.stop(reason)),
-            (ABANDON_AFTER, None),
+            (ABANDON_AFTER, lambda: self._abandon(reason)),
         ]
         if message is not Message.REACTOR_STOPPED:
             self._cell.stop(reason)
@@ -161,14 +167,12 @@ class Waiting:
                     heard = True
                 elif message is Message.INTERRUPT:
                     self._cell.stop(reason)
-            if step is not None:
-                step()
-        self._abandon(reason)
+            step()
 
     def _break_in(self) -> None:
         # Not into a cell: that has somebody who waits for it, and stops it.
-        if self._session.host.running is None:
-            break_in(self._session.host.thread_id)
+        if self._shared.host.running is None:
+            break_in(self._shared.host.thread_id)
 
     def _abandon(self, reason: type[CellStop]) -> None:
         """Give the prompt back while the cell goes on."""
@@ -181,7 +185,7 @@ class Waiting:
                 f"{monotonic() - began + ABANDON_AFTER:.0f} s after it was told to"
             )
 
-        where = where_busy(self._session.host.thread_id)
+        where = where_busy(self._shared.host.thread_id)
         note = not_begun_text(where) if not cell.begun else stuck_text(cell, where)
         cell.abandoned = ended if cell.begun else (lambda: None)
         if cell.done:  # just now

@@ -16,7 +16,8 @@ from .internals.cpython import set_async_exc
 from .tracebacks import is_machinery
 
 _LIBRARY = tuple(
-    path + os.sep for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    path + os.sep
+    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 )
 
 

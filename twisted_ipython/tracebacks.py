@@ -85,7 +85,7 @@ class HiddenFrames:
                 continue
             self._heads.append((one, head))
             self._links += [(tb, tb.tb_next) for tb in _chain(head)]
-            for tb, following in zip(kept, [*kept[1:], None]):
+            for tb, following in zip(kept, [*kept[1:], None], strict=True):
                 tb.tb_next = following
             one.__traceback__ = kept[0]
 

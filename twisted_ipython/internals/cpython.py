@@ -14,7 +14,9 @@ import ctypes
 
 # signal.signal() without its conversion of handlers to enumerations and back, which
 # takes longer than all else that is done for a cell.
-from _signal import signal as set_signal_handler
+from _signal import (  # type: ignore[import-not-found]  # nobody's stubs have it
+    signal as set_signal_handler,
+)
 
 __all__ = ["NOTHING", "set_async_exc", "set_signal_handler"]
 

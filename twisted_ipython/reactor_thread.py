@@ -1,0 +1,97 @@
+"""
+A reactor in a thread of its own, for as long as the process lives.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import warnings
+from asyncio import AbstractEventLoop
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+from twisted.logger import ILogObserver, STDLibLogObserver, globalLogBeginner
+from zope.interface import implementer
+
+from .errors import CellInterrupted
+from .executor import ReactorThreads
+from .internals.twisted import asyncio_loop, logging_has_begun
+from .shared_reactor import SharedReactor
+
+
+def run_in_thread(reactor: Any) -> SharedReactor:
+    """
+    Run ``reactor``, which nobody runs yet; gives it when it is running.
+
+    Thread:
+        Shell thread.
+    """
+    # Deferreds' worker threads would keep the process alive while they work.
+    reactor.getThreadPool().threadFactory = _daemon_thread
+    loop = asyncio_loop(reactor)
+    if loop is not None:
+        loop.set_default_executor(ReactorThreads(reactor))
+    started: SimpleQueue[None] = SimpleQueue()
+    reactor.callWhenRunning(started.put, None)
+    thread = threading.Thread(
+        # The name under which crochet's users know it.
+        target=_serve,
+        args=(reactor, loop),
+        name="CrochetReactor",
+        daemon=True,
+    )
+    thread.start()
+    started.get()
+    assert thread.ident is not None
+    shared = SharedReactor(reactor, thread.ident, thread)
+    atexit.register(shared.end)
+    reactor.callFromThread(_settle, reactor)
+    return shared
+
+
+def _serve(reactor: Any, loop: AbstractEventLoop | None) -> None:
+    """Reactor thread: run until the process ends, whatever is raised in it."""
+    begun = False
+    while True:
+        # asyncio lets these two out of its loop, from any callback or task. They
+        # were meant for what raised them.
+        with suppress(KeyboardInterrupt, SystemExit):
+            if not begun:
+                begun = True
+                # By the class: the reactor itself refuses run().
+                type(reactor).run(reactor, installSignalHandlers=False)
+            while reactor.running:
+                (reactor.mainLoop if loop is None else loop.run_forever)()
+            return
+
+
+def _settle(reactor: Any) -> None:
+    """Reactor thread: what else crochet.setup() would have done."""
+    if sys.platform != "win32":
+        from twisted.internet.process import reapAllProcesses
+        from twisted.internet.task import LoopingCall
+
+        # Without signal handlers, nobody else hears that a process has ended.
+        reap = LoopingCall(reapAllProcesses)
+        reap.clock = reactor
+        reap.start(0.1, now=False)
+    if not logging_has_begun():
+        to_logging = STDLibLogObserver("twisted")
+
+        @implementer(ILogObserver)
+        def observe(event: dict[str, Any]) -> None:
+            failure = event.get("log_failure")
+            # Where an interrupt broke in has been shown, with its cell.
+            if failure is None or not failure.check(CellInterrupted):
+                to_logging(event)
+
+        show = warnings.showwarning
+        globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False)
+        warnings.showwarning = show  # Python's warnings stay Python's
+
+
+def _daemon_thread(*args: Any, **kwargs: Any) -> threading.Thread:
+    return threading.Thread(*args, **kwargs, daemon=True)
