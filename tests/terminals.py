@@ -177,7 +177,9 @@ class Terminal:
         def new_prompt() -> re.Match[str] | None:
             found = None
             for match in _PROMPT.finditer(self.transcript, self._mark):
-                if int(match.group(1)) > self.prompt_number:
+                # prompt_toolkit draws a prompt many times; otherwise one is one. It
+                # keeps its number where a cell could not be stopped (IPython 8).
+                if self.simple or int(match.group(1)) > self.prompt_number:
                     found = match
                     break
             return found

@@ -118,8 +118,8 @@ def test_interrupt_a_long_call(ready: Callable[..., Terminal]) -> None:
     assert "reactor" in text, text
     session.start("'next ' + 'cell'")
     session.wait_for("'next cell'")
-    # When it has ended, that is told between the prompts.
-    session.wait_until(lambda: "reactor" in session.since, 10)
+    # When it has ended, that is told at the prompt that waits.
+    session.wait_until(lambda: re.search(r"In \[\d+\]: \s*\w", session.since), 10)
 
 
 def test_interrupt_at_the_prompt(ready: Callable[..., Terminal]) -> None:

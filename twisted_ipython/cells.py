@@ -81,7 +81,7 @@ def cell_function(
         raise _counted_in_characters(error, filename, text) from None
     except ValueError as error:  # None, True or False in letters that look different
         raise SyntaxError(str(error), (filename, None, None, None)) from None
-    code = _function_in(_function_in(compiled))
+    code = _function_in(_function_in(compiled) if outside else compiled)
     closure = tuple(types.CellType(outside[name]) for name in code.co_freevars)
     function = types.FunctionType(code, namespace, closure=closure)
     function.__doc__ = None  # a string that opens a cell documents nothing
@@ -229,7 +229,11 @@ def _make_global(level: _Level, body: list, filename: str, namespace: dict) -> d
 
 
 def _factory(body: list, awaits: bool, outside: dict) -> ast.FunctionDef:
-    """The tree of a function that makes the cell's. No code can write its names."""
+    """
+    The tree of the cell's function, which no code can name.
+
+    Inside a function that makes it, if the cell calls something from outside.
+    """
     # The code begins at the top of the cell, as a module's does: IPython looks up
     # the source of a frame by its name (<module>) and by that line.
     at: Any = {"lineno": 1, "col_offset": 0}
@@ -241,6 +245,8 @@ def _factory(body: list, awaits: bool, outside: dict) -> ast.FunctionDef:
 
     kind = ast.AsyncFunctionDef if awaits else ast.FunctionDef
     cell = define(kind, _CELL, [], body or [ast.Pass(**at)])
+    if not outside:
+        return cell
     # Global, so that no __qualname__ in the cell begins with the factory's name.
     return define(ast.FunctionDef, "", outside, [ast.Global([_CELL], **at), cell])
 

@@ -9,7 +9,13 @@ from typing import Any
 
 import crochet
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 from traitlets import TraitError
 
 from .hosts import Host
@@ -47,6 +53,7 @@ class TwistedMagics(Magics):
         self._host = host
         self._raw_cells = raw_cells
 
+    @no_var_expand
     @cell_magic
     def run_in_reactor(self, line: str, cell: str) -> crochet.EventualResult:
         """

@@ -77,16 +77,15 @@ def run_in_reactor(
         transform=shell.transform_ast,
     )
     context = copy_context()
-    result = crochet.run_in_reactor(lambda: context.run(_begin, function, host))()
-    reactor.callFromThread(
-        _watch,
+    watch = Watch(
         reactor,
-        result,
-        lambda: context.copy().run(_report, shell, number, result),
+        function=lambda: context.run(_begin, function, host),
+        report=lambda: context.copy().run(_report, shell, number, watch.result),
     )
+    watch.result = crochet.run_in_reactor(watch.call)()
     if name is not None:
-        shell.user_ns[unicodedata.normalize("NFKC", name)] = result  # as Python does
-    return result
+        shell.user_ns[unicodedata.normalize("NFKC", name)] = watch.result  # as Python
+    return watch.result
 
 
 def _split(raw_cell: str, body: str) -> tuple[str, str]:
@@ -124,27 +123,49 @@ def _is_eventual(value: Any) -> bool:
     return iscoroutine(value) or asyncio.isfuture(value)
 
 
-def _watch(
-    reactor: Any, result: crochet.EventualResult, report: Callable[[], object]
-) -> None:
-    """Reactor thread: report a failure that nobody asks for."""
+class Watch:
+    """
+    Calls a function, and reports a failure of it that nobody asks for.
 
-    def check() -> None:
-        if not internals.was_retrieved(result):
-            internals.mark_retrieved(result)  # or crochet would log it, too
-            report()
+    Attributes:
+        result: What somebody is to ask.
 
-    def ended(value: object) -> object:
-        outcome = internals.outcome(result)
-        if isinstance(outcome, Failure) and not outcome.check(
-            CancelledError, AsyncioCancelledError
-        ):
-            reactor.callLater(REPORT_AFTER, check)
+    Thread:
+        Made in the shell thread, all else in the reactor thread.
+    """
+
+    result: crochet.EventualResult
+
+    def __init__(
+        self, reactor: Any, function: Callable[[], Any], report: Callable[[], object]
+    ) -> None:
+        self._reactor = reactor
+        self._function = function
+        self._report = report
+
+    def call(self) -> Any:
+        """Call the function; gives what it does, Deferred or not."""
+        try:
+            value = self._function()
+        except BaseException as error:
+            self._check_later(error)
+            raise
+        if isinstance(value, Deferred):
+            value.addErrback(self._failed)
         return value
 
-    deferred = internals.deferred_of(result)
-    if deferred is not None:
-        deferred.addBoth(ended)
+    def _failed(self, failure: Failure) -> Failure:
+        self._check_later(failure.value)
+        return failure
+
+    def _check_later(self, error: BaseException | None) -> None:
+        if not isinstance(error, (CancelledError, AsyncioCancelledError)):
+            self._reactor.callLater(REPORT_AFTER, self._check)
+
+    def _check(self) -> None:
+        if not internals.was_retrieved(self.result):
+            internals.mark_retrieved(self.result)  # or crochet would log it, too
+            self._report()
 
 
 def _report(shell: Any, number: int | None, result: crochet.EventualResult) -> None:

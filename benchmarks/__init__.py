@@ -1,0 +1,9 @@
+"""
+How fast it is: ``python -m benchmarks``, from the top of the checkout.
+
+A parent process (``suites``, one module for each group of rows) starts worker
+processes (``worker``), lets them measure in turns, and prints what came out
+(``report``). ``figures`` holds the numbers in between.
+
+Needs nothing but the standard library and what it measures.
+"""

@@ -1,0 +1,29 @@
+"""
+The predecessor, twisted_ipython 2.0.0, to compare with.
+
+It has the same name, so it lives in a folder of its own, which only the processes
+that need it look into.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from .sides import UPSTREAM
+
+REQUIREMENT = "twisted_ipython==2.0.0"
+
+
+def fetch() -> str:
+    """Install it if it is not there; gives why it can't be had, or ""."""
+    if (UPSTREAM / "twisted_ipython" / "__init__.py").exists():
+        return ""
+    # What it needs (IPython, Twisted, crochet) is here already.
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
+    command += ["--disable-pip-version-check", "--target", str(UPSTREAM), REQUIREMENT]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return ""
+    lines = done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"]
+    return f"pip install {REQUIREMENT}: {lines[-1]}"
