@@ -70,8 +70,10 @@ def test_interrupt(ready: Callable[..., Terminal], simple: bool) -> None:
     """Ctrl-C cancels what is awaited; ``finally`` prints; one KeyboardInterrupt; then it awaits."""
     session = ready(simple=simple)
     session.run("held = defer.Deferred(lambda _: print('CAN' + 'CELLED'))")
+    # Printed by the reactor, so that the cell awaits when it is to be read.
     session.start(
-        "try:\n    print('BE' + 'GUN')\n    await held\nfinally:\n    print('FIN' + 'ALLY')"
+        "try:\n    reactor.callLater(0, print, 'BE' + 'GUN')\n    await held\n"
+        "finally:\n    print('FIN' + 'ALLY')"
     )
     session.wait_for("BEGUN")
     at = session.interrupt()
@@ -139,7 +141,7 @@ def test_interrupt_at_the_prompt(ready: Callable[..., Terminal]) -> None:
 def test_interrupt_twice(ready: Callable[..., Terminal]) -> None:
     """Two quick Ctrl-C are one error, and the session goes on."""
     session = ready()
-    session.start("print('BE' + 'GUN'); await sleep(60)")
+    session.start("reactor.callLater(0, print, 'BE' + 'GUN'); await sleep(60)")
     session.wait_for("BEGUN")
     session.interrupt()
     session.interrupt()

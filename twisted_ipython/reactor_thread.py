@@ -83,9 +83,10 @@ def _settle(reactor: Any) -> None:
 
         @implementer(ILogObserver)
         def observe(event: dict[str, Any]) -> None:
-            failure = event.get("log_failure")
-            # Where an interrupt broke in has been shown, with its cell.
-            if failure is None or not failure.check(CellInterrupted):
+            # Where an interrupt broke in has been shown, with its cell. (Not by
+            # Failure.check, which knows subclasses of Exception only.)
+            error = getattr(event.get("log_failure"), "value", None)
+            if not isinstance(error, CellInterrupted):
                 to_logging(event)
 
         show = warnings.showwarning

@@ -12,6 +12,7 @@ from __future__ import annotations
 import linecache
 import os
 import textwrap
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from types import TracebackType
@@ -28,6 +29,7 @@ def _folder(package: str) -> str:
 
 _TWISTED = _folder("twisted")
 _MACHINERY = (
+    threading.__file__,  # what EventualResult.wait() waits in
     _HERE,
     _folder("crochet"),
     _folder("wrapt"),
