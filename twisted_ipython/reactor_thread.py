@@ -85,7 +85,8 @@ def _settle(reactor: Any) -> None:
         def observe(event: dict[str, Any]) -> None:
             # Where an interrupt broke in has been shown, with its cell. (Not by
             # Failure.check, which knows subclasses of Exception only.)
-            error = getattr(event.get("log_failure"), "value", None)
+            failure = event.get("log_failure", event.get("failure"))
+            error = getattr(failure, "value", None)
             if not isinstance(error, CellInterrupted):
                 to_logging(event)
 
