@@ -223,6 +223,7 @@ class Terminal:
 
     def interrupt(self) -> float:
         """Press Ctrl-C; returns when, on the clock of ``time.monotonic``."""
+        self._mark = len(self.transcript)
         at = time.monotonic()
         self.press("c")
         return at

@@ -19,7 +19,14 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 LAYERS = {
     "internals": {"internals"},
     "models": {"cells", "settings", "tracebacks", "advice", "errors"},
-    "driving": {"bridge", "contexts", "executor", "hosts", "awaiting_cell"},
+    "driving": {
+        "bridge",
+        "contexts",
+        "executor",
+        "hosts",
+        "swallowed",
+        "awaiting_cell",
+    },
     "services": {
         "eventual",
         "interrupts",

@@ -24,10 +24,16 @@ _RUNNER_TOO_LATE = (
     "cell of its own, and run this one again"
 )
 
+_TASK_OF_ITS_OWN = (
+    "this task was made past the loop's task factory, and can't await Deferreds: "
+    "here, write `await deferred.asFuture(asyncio.get_running_loop())`"
+)
 _NOT_ASYNC = (
     "Python can't compile this cell as one that awaits; is there a `return` or "
     "`yield` at its top level?"
 )
+
+_ADVISED = "_twisted_ipython_advised"
 
 # What the message begins with, and what helps: on a reactor with asyncio, and
 # on one without.
@@ -42,6 +48,7 @@ _ADVICE = (
         _DRIVEN_BY_TWISTED,
         ASYNCIO_NEEDS_ITS_REACTOR,
     ),
+    ("Task got bad yield: <Deferred", _TASK_OF_ITS_OWN, ASYNCIO_NEEDS_ITS_REACTOR),
     ("EventualResult.wait() must not be run", _WAIT_IN_REACTOR, _WAIT_IN_REACTOR),
 )
 
@@ -70,5 +77,6 @@ def _add(error: BaseException, beginning: str, advice: str | None) -> None:
     if advice is None or type(error) not in (RuntimeError, AttributeError):
         return
     text = str(error)
-    if text.startswith(beginning) and advice not in text:
+    if text.startswith(beginning) and not hasattr(error, _ADVISED):
+        setattr(error, _ADVISED, True)
         error.args = (f"{text.rstrip('.')}: {advice}",)

@@ -23,6 +23,7 @@ from typing import Any
 from .errors import CellStop
 from .hosts import Host, discard
 from .internals.cpython import NOTHING, set_async_exc
+from .swallowed import raise_again
 
 # A cell that is being stopped and still runs is not hit again for this many
 # seconds: it may be in a `finally` that is worth its time.
@@ -74,6 +75,7 @@ class Cell:
         self._raised_at = 0.0
         self._cancel_due = False
         self._unstoppable = False
+        self._call_off: Callable[[], None] = lambda: None  # of raising it again
 
     @property
     def running(self) -> bool:
@@ -86,19 +88,29 @@ class Cell:
         """Hand it over to the reactor thread."""
         self._host.call(lambda: self.context.run(self._begin))
 
-    def stop(self, reason: type[CellStop]) -> None:
+    def stop(self, reason: type[CellStop], *, insist: bool = False) -> None:
         """
         End it with ``reason``: raised where its code runs, or in place of what
         it awaits, which is cancelled.
 
         Again for a cell that caught the first one. ``HEARD`` tells that the
         reactor thread has carried it out; it does not while other code has it.
+
+        Args:
+            insist: Also while its error is shown, and right after the last one.
         """
-        self._stop = stop = self._marking(reason)
-        if self.running and monotonic() - self._raised_at < PATIENCE:
+        stop = self._marking(reason)
+        if self.done or (
+            self.running and monotonic() - self._raised_at < PATIENCE and not insist
+        ):
             return
+        if insist:
+            self._unstoppable = False
+        # In this order: the reactor thread throws what _stop says, once, as soon
+        # as it is there.
         self._stopped = False
         self._raised = True
+        self._stop = stop
         # No call in between: nothing else runs after the test until the
         # exception is set, so it can't hit what is not the cell's.
         if self._host.running is self and not self._unstoppable:
@@ -124,13 +136,16 @@ class Cell:
 
         def __init__(self: BaseException, *args: object) -> None:
             cell._stopped = True
+            cell._call_off()
+            cell._call_off = raise_again(stop, cell._step.__code__)
 
         body = {
             "__init__": __init__,
             "__module__": reason.__module__,
             "unwanted": property(lambda self: cell.abandoned is not None),
         }
-        return type(reason.__name__, (reason,), body)
+        stop = type(reason.__name__, (reason,), body)
+        return stop
 
     # -- Reactor thread ----------------------------------------------------
 
@@ -143,6 +158,7 @@ class Cell:
         except BaseException as error:
             self.error = error
         self.context = copy_context()
+        self._host.running = None
         self.done = True
         self._tell(Message.DONE)
         if self.abandoned is not None:
@@ -197,6 +213,7 @@ class Cell:
 
     def _leave(self) -> None:
         self._host.running = None
+        self._call_off()
         self._take_back()
 
     def _take_back(self) -> None:

@@ -8,6 +8,7 @@ due runs in the context of whichever set the timer.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
@@ -46,9 +47,9 @@ def call_later_in_context(reactor: Any) -> Callable[..., Any]:
     call_later = type(reactor).callLater
 
     def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
+        if builtins.callable(callable):  # else, Twisted says what it thinks of it
+            callable = InContext(callable)
         # The timer is set outside of any context, since it is for all calls.
-        return Context().run(
-            call_later, reactor, delay, InContext(callable), *args, **kw
-        )
+        return Context().run(call_later, reactor, delay, callable, *args, **kw)
 
     return callLater

@@ -11,10 +11,11 @@ import asyncio
 from types import TracebackType
 
 import crochet
+from twisted.internet.defer import FirstError
 from twisted.internet.error import ReactorAlreadyRunning, ReactorNotRunning
 
 from .settings import seconds_text
-from .tracebacks import cell_line
+from .tracebacks import cell_line, members
 
 
 class TwistedIPythonError(Exception):
@@ -145,16 +146,17 @@ def shown(error: BaseException) -> BaseException:
     """
     What the user is shown in place of ``error``, mostly ``error`` itself.
 
-    A task group in a cell that is ended wraps what ended it: it is not one of
-    asyncio's exact cancellations, and so counts as an error.
+    A task group in a cell that is ended, and Twisted's gatherResults, wrap what
+    ended it: neither takes it for a cancellation.
     """
     if isinstance(error, CellStop):
         return error.shown()
-    inner = list(getattr(error, "exceptions", ()))
-    if inner and isinstance(error, BaseException) and not isinstance(error, Exception):
-        ends = [shown(one) for one in inner]
-        if all(isinstance(one, (CellStop, CellTimeout)) for one in ends):
-            return ends[0].with_traceback(_below(error, ends[0]))
+    inner = members(error)
+    if isinstance(error, FirstError) and error.subFailure.value is not None:
+        inner = [error.subFailure.value]
+    ends = [shown(one) for one in inner]
+    if ends and all(isinstance(one, (CellStop, CellTimeout)) for one in ends):
+        return ends[0].with_traceback(_below(error, ends[0]))
     return error
 
 

@@ -28,13 +28,17 @@ from .reactors import shared_reactor
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
-from .tracebacks import HiddenFrames
+from .tracebacks import HiddenFrames, was_suspended
 
 RUNNER_NAME = "twisted"
 
-# By the shell they are loaded in. Kept here and not in the package itself, which
+# By the shell they are for. Kept here and not in the package itself, which
 # %reload_ext executes again.
 _loaded: dict[Any, ExitStack] = {}
+_interrupts: dict[Any, Interrupts] = {}
+
+# What is there once for all shells: on with the first, off with the last.
+_everywhere = ExitStack()
 
 
 def load(shell: Any) -> None:
@@ -46,9 +50,12 @@ def load(shell: Any) -> None:
         shared = shared_reactor(settings.reactor, ipykernel.kernel_loop(shell))
     except CannotLoad as error:
         raise UsageError(str(error)) from error
-    with ExitStack() as undo:
+    with ExitStack() as everywhere, ExitStack() as undo:
+        if not _loaded:
+            _switch_on_everywhere(shared, everywhere)
         _switch_on(shell, settings, shared, undo)
         _loaded[shell] = undo.pop_all()
+        _everywhere.push(everywhere.pop_all())
 
 
 def unload(shell: Any) -> None:
@@ -56,41 +63,52 @@ def unload(shell: Any) -> None:
     undo = _loaded.pop(shell, None)
     if undo is not None:
         undo.close()
+        if not _loaded:
+            _everywhere.close()
+
+
+def _switch_on_everywhere(shared: SharedReactor, undo: ExitStack) -> None:
+    undo.callback(shared.take_over())
+    if shared.loop is not None:
+        undo.callback(bridge(shared.loop))
+    undo.callback(eventual.make_awaitable(shared.reactor))
 
 
 def _switch_on(
     shell: Any, settings: TwistedIPython, shared: SharedReactor, undo: ExitStack
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
-    undo.callback(shared.take_over())
     undo.callback(ipython.before_exit(shell, shared.end))
-
-    if shared.loop is not None:
-        undo.callback(bridge(shared.loop))
-    undo.callback(eventual.make_awaitable(shared.reactor))
     _show_eventual_results(shell, undo)
 
-    interrupts = Interrupts(shell)
+    interrupts = _interrupts.setdefault(
+        shell, Interrupts(shell, shared.in_reactor_thread)
+    )
     undo.callback(interrupts.switch_on())
 
     hidden = HiddenFrames()
 
-    def prepare(error: BaseException) -> BaseException | None:
+    def is_wanted(error: BaseException) -> bool:
         if isinstance(error, CellStop) and error.unwanted:
-            return None
-        if isinstance(error, GeneratorExit):
-            return None  # a cell that was dropped; in IPython, long after it ran
+            return False
+        # A cell that was dropped is closed by the garbage collector: in IPython,
+        # that would be an error of a later cell.
+        return not (isinstance(error, GeneratorExit) and was_suspended(error))
+
+    def prepare(error: BaseException) -> BaseException:
         error = shown(error)
-        add_runner_advice(error)
         if shared.in_reactor_thread():
             add_advice(error, with_asyncio=shared.loop is not None)
+        add_runner_advice(error)
         if shell.InteractiveTB.mode == "Verbose":
             hidden.show(error)
         else:
             hidden.hide(error)
         return error
 
-    undo.callback(ipython.watch_exceptions(shell, prepare, shared.showing_error))
+    undo.callback(
+        ipython.watch_exceptions(shell, prepare, is_wanted, shared.showing_error)
+    )
     undo.callback(ipython.correct_lines(shell))
 
     raw_cells = RawCells()
@@ -105,7 +123,7 @@ def _switch_on(
     }
     _add_completer(shell, commands, undo)
 
-    _add_runner(shell, settings, Runner(settings, shared, interrupts), undo)
+    _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
 
 
 def _show_eventual_results(shell: Any, undo: ExitStack) -> None:

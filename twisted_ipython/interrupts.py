@@ -22,7 +22,7 @@ from typing import Any
 
 from .awaiting_cell import Message
 from .internals import ipykernel
-from .internals.cpython import set_signal_handler
+from .internals.cpython import get_signal_handler, set_signal_handler
 
 Inbox = SimpleQueue[Message]
 
@@ -31,13 +31,17 @@ class Interrupts:
     """
     The inboxes of the cells that wait, of one shell.
 
+    There is one for each shell, also when the extension is loaded again: a cell
+    may be waiting while it is.
+
     Thread:
         ``enter`` and ``leave`` in the waiting cell's shell thread, ``tell`` in
         any, and in a signal handler: a SimpleQueue is made for that.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, in_reactor_thread: Callable[[], bool]) -> None:
         self._shell = shell
+        self._in_reactor_thread = in_reactor_thread
         self._inboxes: set[Inbox] = set()
         self._handler = self._on_sigint  # one object, to know it again
         self._main_waits = False  # main thread: it is in a runner
@@ -62,9 +66,9 @@ class Interrupts:
         if self._early:
             self._early = False
             inbox.put(Message.INTERRUPT)
-        before = set_signal_handler(signal.SIGINT, self._handler)
-        if before is not signal.default_int_handler and before is not self._handler:
-            set_signal_handler(signal.SIGINT, before)
+        before = get_signal_handler(signal.SIGINT)
+        if before is signal.default_int_handler:
+            set_signal_handler(signal.SIGINT, self._handler)
         return before
 
     def leave(self, inbox: Inbox, before: Any) -> None:
@@ -81,15 +85,12 @@ class Interrupts:
         undoes it.
 
         Thread:
-            Main thread.
+            Shell thread.
         """
         undo = ExitStack()
         self._shell.observe(self._on_exit, names="exit_now")
         undo.callback(self._shell.unobserve, self._on_exit, names="exit_now")
-        if (
-            hasattr(self._shell, "kernel")
-            and threading.current_thread() is threading.main_thread()
-        ):
+        if hasattr(self._shell, "kernel"):
             undo.callback(
                 ipykernel.handle_sigint(
                     self._shell.kernel,
@@ -109,7 +110,7 @@ class Interrupts:
         self.tell(Message.INTERRUPT)
         if self._main_waits:
             return
-        if ipykernel.in_cell(self._shell, frame):
+        if ipykernel.may_interrupt(frame):
             raise KeyboardInterrupt
         # A KeyboardInterrupt between the kernel's receipt of a cell and the cell
         # itself, or while its error is shown, would leave the frontend without
@@ -117,6 +118,7 @@ class Interrupts:
         self._early = True
 
     def _on_exit(self, change: Any) -> None:
-        # In ipykernel's control thread.
-        if change["new"]:
+        # In ipykernel's control thread; or in a cell's that calls exit(), which
+        # goes on to its end.
+        if change["new"] and not self._in_reactor_thread():
             self.tell(Message.SHUTDOWN)

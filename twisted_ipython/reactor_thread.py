@@ -16,7 +16,7 @@ from typing import Any
 from twisted.logger import ILogObserver, STDLibLogObserver, globalLogBeginner
 from zope.interface import implementer
 
-from .errors import CellInterrupted
+from .errors import CellStop
 from .executor import ReactorThreads
 from .internals.twisted import asyncio_loop, logging_has_begun
 from .shared_reactor import SharedReactor
@@ -83,11 +83,11 @@ def _settle(reactor: Any) -> None:
 
         @implementer(ILogObserver)
         def observe(event: dict[str, Any]) -> None:
-            # Where an interrupt broke in has been shown, with its cell. (Not by
+            # What ended a cell has been shown, with the cell. (Not by
             # Failure.check, which knows subclasses of Exception only.)
             failure = event.get("log_failure", event.get("failure"))
             error = getattr(failure, "value", None)
-            if not isinstance(error, CellInterrupted):
+            if not isinstance(error, CellStop):
                 to_logging(event)
 
         show = warnings.showwarning

@@ -26,6 +26,7 @@ from .shared_reactor import STOPPED, SharedReactor
 ANSWER_WITHIN = 5.0
 
 _shared: SharedReactor | None = None
+_ours_to_run = False  # also if loading was interrupted before it ran
 
 
 def shared_reactor(
@@ -47,7 +48,7 @@ def shared_reactor(
     Thread:
         Shell thread.
     """
-    global _shared
+    global _shared, _ours_to_run
     if _shared is None:
         if "twisted.internet.reactor" not in sys.modules:
             _install(choice)
@@ -56,12 +57,12 @@ def shared_reactor(
         _check_usable(reactor, frontend_loop)
         try:
             crochet.no_setup()
+            _ours_to_run = not reactor.running  # type: ignore[attr-defined]
         except RuntimeError:
-            pass  # crochet.setup() was called: it runs the reactor, or soon will
-        else:
-            if not reactor.running:  # type: ignore[attr-defined]
-                _shared = run_in_thread(reactor)
-                return _shared
+            pass  # crochet was set up before: it runs the reactor, or soon will
+        if _ours_to_run and not reactor.running:  # type: ignore[attr-defined]
+            _shared = run_in_thread(reactor)
+            return _shared
         _shared = _adopt(reactor)
     if _shared.stopped:
         raise CannotLoad(STOPPED)

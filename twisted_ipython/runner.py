@@ -47,8 +47,13 @@ class Runner:
     """
 
     def __init__(
-        self, settings: TwistedIPython, shared: SharedReactor, interrupts: Interrupts
+        self,
+        shell: Any,
+        settings: TwistedIPython,
+        shared: SharedReactor,
+        interrupts: Interrupts,
     ) -> None:
+        self._shell = shell
         self._settings = settings
         self._shared = shared
         self._interrupts = interrupts
@@ -74,7 +79,7 @@ class Runner:
             handling = self._interrupts.enter(inbox)
             try:
                 cell = Cell(coro, context, self._shared.host, inbox.put)
-                Waiting(cell, inbox, self._settings.timeout, self._shared).wait()
+                Waiting(cell, inbox, self._timeout(), self._shared).wait()
             finally:
                 self._interrupts.leave(inbox, handling)
         finally:
@@ -82,6 +87,10 @@ class Runner:
                 coro.close()
         carry_over(cell.context)
         return result_of(cell)
+
+    def _timeout(self) -> float | None:
+        # A person in the debugger (%pdb) takes the time that it takes.
+        return None if self._shell.call_pdb else self._settings.timeout
 
 
 class Waiting:
@@ -114,7 +123,11 @@ class Waiting:
         self._shared.when_stopped.add(reactor_stopped)
         try:
             self._cell.start()
-            message = self._next(self._timeout)
+            try:
+                message = self._next(self._timeout)
+            except BaseException:  # of a signal handler of the user's
+                self._end(Message.INTERRUPT)
+                raise
             if message is not Message.DONE:
                 self._end(message)
         finally:
@@ -147,7 +160,7 @@ class Waiting:
         steps: list[tuple[float, Callable[[], object]]] = [
             (BREAK_IN_AFTER, break_in_unless_heard),
             (LET_GO_AFTER, self._cell.let_go),
-            (INSIST_AFTER, lambda: self._cell.stop(reason)),
+            (INSIST_AFTER, lambda: self._cell.stop(reason, insist=True)),
             (ABANDON_AFTER, lambda: self._abandon(reason)),
         ]
         if message is not Message.REACTOR_STOPPED:
@@ -170,8 +183,9 @@ class Waiting:
             step()
 
     def _break_in(self) -> None:
-        # Not into a cell: that has somebody who waits for it, and stops it.
-        if self._shared.host.running is None:
+        # Not into a cell that somebody waits for, and stops.
+        running = self._shared.host.running
+        if running is None or running.abandoned is not None:
             break_in(self._shared.host.thread_id)
 
     def _abandon(self, reason: type[CellStop]) -> None:

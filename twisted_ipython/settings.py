@@ -20,7 +20,7 @@ def seconds_text(value: float | None) -> str:
     """
     if value is None:
         return "none"
-    return str(int(value)) if value == int(value) else repr(value)
+    return str(int(value)) if value.is_integer() and value < 1e15 else repr(value)
 
 
 class Seconds(TraitType):  # type: ignore[type-arg]

@@ -9,6 +9,8 @@ walks it (IPython, %debug, the traceback module) sees what the user wrote.
 
 from __future__ import annotations
 
+import builtins
+import inspect
 import linecache
 import os
 import textwrap
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from types import TracebackType
 
+_GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from Python 3.11 on
 _HERE = os.path.dirname(__file__) + os.sep
 
 
@@ -125,5 +128,18 @@ def _with_origins(error: BaseException) -> list[BaseException]:
         if one is not None and id(one) not in found:
             found[id(one)] = one
             ahead += [one.__cause__, one.__context__]
-            ahead += getattr(one, "exceptions", ())
+            ahead += members(one)
     return list(found.values())
+
+
+def was_suspended(error: BaseException) -> bool:
+    """Whether it was raised in a coroutine, as what closes one is."""
+    code = [tb.tb_frame.f_code for tb in _chain(error.__traceback__)][-1:]
+    return any(each.co_flags & inspect.CO_COROUTINE for each in code)
+
+
+def members(error: BaseException) -> list[BaseException]:
+    """The exceptions in an exception group; of others, none."""
+    if isinstance(error, _GROUP):
+        return list(error.exceptions)  # type: ignore[attr-defined]
+    return []

@@ -10,15 +10,13 @@ Source:
 
 from __future__ import annotations
 
+# The functions of the module signal without their conversion of handlers to
+# enumerations and back, which takes longer than all else that is done for a cell.
+import _signal  # type: ignore[import-not-found]  # nobody's stubs have it
 import ctypes
 
-# signal.signal() without its conversion of handlers to enumerations and back, which
-# takes longer than all else that is done for a cell.
-from _signal import (  # type: ignore[import-not-found]  # nobody's stubs have it
-    signal as set_signal_handler,
-)
-
-__all__ = ["NOTHING", "set_async_exc", "set_signal_handler"]
+get_signal_handler = _signal.getsignal
+set_signal_handler = _signal.signal
 
 # Called as set_async_exc(thread id, exception class), it makes that thread raise
 # at its next bytecode. It keeps the interpreter lock: nothing else runs between

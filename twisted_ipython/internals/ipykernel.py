@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from IPython.core.async_helpers import _pseudo_sync_runner
 from IPython.core.events import EventManager
-from IPython.core.interactiveshell import InteractiveShell
 
 
 def kernel_loop(shell: Any) -> AbstractEventLoop | None:
@@ -46,51 +46,65 @@ def handle_sigint(
         before_request: Called before each request to the main shell.
 
     Thread:
-        Main thread.
+        Any shell thread. Handlers are set in the main thread: now, or when it
+        is free.
     """
-    default = signal.default_int_handler
-    in_request = signal.getsignal(signal.SIGINT) is default
-    idle_before: Any = signal.signal(signal.SIGINT, handler)
-    if in_request:
-        idle_before, kernel.saved_sigint_handler = kernel.saved_sigint_handler, handler
 
     def pre_handler_hook() -> None:
         # Raises ValueError in a subshell's thread, as the kernel's own hook.
-        before = signal.signal(signal.SIGINT, handler)
-        kernel.saved_sigint_handler = before
+        kernel.saved_sigint_handler = signal.signal(signal.SIGINT, handler)
         before_request()
 
+    def set_handlers(idle: Any, in_request: Any) -> None:
+        def set_now() -> None:
+            running = signal.getsignal(signal.SIGINT) in (default, handler)
+            signal.signal(signal.SIGINT, in_request if running else idle)
+
+        kernel.saved_sigint_handler = idle  # what a request that runs puts back
+        if threading.current_thread() is threading.main_thread():
+            set_now()
+        else:
+            kernel.io_loop.add_callback(signal.signal, signal.SIGINT, idle)
+
+    default = signal.default_int_handler
     kernel.pre_handler_hook = pre_handler_hook
+    set_handlers(handler, handler)
 
     def undo() -> None:
-        if kernel.__dict__.get("pre_handler_hook") is not pre_handler_hook:
-            return
-        del kernel.pre_handler_hook
-        kernel.saved_sigint_handler = idle_before
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, default)
+        if kernel.__dict__.get("pre_handler_hook") is pre_handler_hook:
+            del kernel.pre_handler_hook
+            set_handlers(signal.SIG_IGN, default)
 
     return undo
 
 
-def in_cell(shell: Any, frame: FrameType | None) -> bool:
-    """
-    Whether the main thread, at ``frame``, runs code that may be interrupted.
+# Where a KeyboardInterrupt has somebody who catches and reports it: what IPython
+# runs of a cell, and what other requests call of the user's.
+_INTERRUPTIBLE = {
+    "_pseudo_sync_runner": _pseudo_sync_runner.__code__,
+    "trigger": EventManager.trigger.__code__,
+}
+_INTERRUPTIBLE_REQUESTS = {"do_complete", "do_inspect", "comm_open", "comm_msg"}
+_SHOWING = {"showtraceback", "_format_exception_for_storage"}
 
-    Everything may, but the kernel's own work around a cell.
+
+def may_interrupt(frame: FrameType | None) -> bool:
+    """
+    Whether a KeyboardInterrupt at ``frame`` harms nobody.
+
+    Elsewhere it would come up in the kernel's own code: at best the frontend
+    gets no answer, at worst it ends the kernel.
 
     Thread:
         Main thread, in a signal handler.
     """
-    request = shell.kernel.get_parent("shell") if hasattr(shell, "kernel") else {}
-    if request.get("header", {}).get("msg_type") != "execute_request":
-        return bool(request)
     while frame is not None:
-        if frame.f_code is InteractiveShell.showtraceback.__code__:
+        code = frame.f_code
+        if code.co_name in _SHOWING:
             return False
-        if frame.f_code in (
-            InteractiveShell.run_code.__code__,
-            EventManager.trigger.__code__,
+        if (
+            _INTERRUPTIBLE.get(code.co_name) is code
+            or code.co_name in _INTERRUPTIBLE_REQUESTS
         ):
             return True
         frame = frame.f_back

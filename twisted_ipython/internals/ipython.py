@@ -18,18 +18,19 @@ from wrapt import FunctionWrapper
 
 def watch_exceptions(
     shell: Any,
-    prepare: Callable[[BaseException], BaseException | None],
+    prepare: Callable[[BaseException], BaseException],
+    is_wanted: Callable[[BaseException], bool],
     showing: Callable[[], AbstractContextManager[object]],
 ) -> Callable[[], None]:
     """
     Let ``prepare`` see, and replace, each exception that the shell shows.
 
     Gives what undoes it. Everything that shows an exception, or remembers it
-    for ``%tb`` and ``%debug``, asks ``_get_exc_info`` for it. Where ``prepare``
-    gives None, nothing is shown. ``showing`` is entered while one is shown.
+    for ``%tb`` and ``%debug``, asks ``_get_exc_info`` for it. One that is not
+    wanted is not shown; ``showing`` is entered while one is.
 
     Thread:
-        Called in the shell thread; ``prepare`` is called where the shell shows
+        Called in the shell thread; the others are called where the shell shows
         exceptions: in the shell threads and the reactor thread.
     """
 
@@ -37,7 +38,10 @@ def watch_exceptions(
         kind, error, traceback = wrapped(*args, **kwargs)
         if not isinstance(error, BaseException):
             return kind, error, traceback
-        shown = prepare(error) or error
+        try:
+            shown = prepare(error)
+        except Exception:  # an error that can't be looked at is shown as it is
+            return kind, error, traceback
         if shown.__traceback__ is not None:
             traceback = shown.__traceback__
         return wrapped((type(shown), shown, traceback))
@@ -45,12 +49,18 @@ def watch_exceptions(
     def showtraceback(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         error = sys.exc_info()[1]
         with showing():
-            if error is None or prepare(error) is not None:
+            if error is None or is_wanted(error):
                 wrapped(*args, **kwargs)
+
+    def format_for_storage(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        with showing():
+            return wrapped(*args, **kwargs)
 
     undo = ExitStack()
     undo.callback(_wrap(shell, "_get_exc_info", get_exc_info))
     undo.callback(_wrap(shell, "showtraceback", showtraceback))
+    if hasattr(shell, "_format_exception_for_storage"):  # IPython 9, for the history
+        undo.callback(_wrap(shell, "_format_exception_for_storage", format_for_storage))
     return undo.close
 
 
