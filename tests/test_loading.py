@@ -436,3 +436,13 @@ def test_unload_and_load_five_times(fresh_kernel) -> None:
         awaits(kernel)
     assert kernel.value("threading.active_count() - threads_before") == 0
     no_more_than_said(kernel)
+
+
+def test_reload_goes_on_awaiting(fresh_kernel) -> None:
+    """After ``%reload_ext``, the runner is the one that it was before."""
+    kernel = fresh_kernel()
+    kernel.ok("%reload_ext twisted_ipython")
+    assert kernel.ok("await sleep(0.01, 'awaited')").result == "'awaited'"
+    kernel.ok("%unload_ext twisted_ipython")
+    kernel.ok("%load_ext twisted_ipython")
+    assert "asyncio" in kernel.ok("%autoawait").stdout

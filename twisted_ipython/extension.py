@@ -37,6 +37,10 @@ RUNNER_NAME = "twisted"
 _loaded: dict[Any, ExitStack] = {}
 _interrupts: dict[Any, Interrupts] = {}
 
+# Of shells that awaited Twisted when the extension was unloaded: the result of the
+# cell before. It tells %reload_ext, which unloads and loads in one cell.
+_awaited: dict[Any, Any] = {}
+
 # What is there once for all shells: on with the first, off with the last.
 _everywhere = ExitStack()
 
@@ -187,7 +191,8 @@ def _add_runner(
     registered_before = runners.get(RUNNER_NAME)
 
     runners[RUNNER_NAME] = (runner, True)
-    if settings.autoawait:
+    before = _awaited.pop(shell, runner)
+    if settings.autoawait or before is shell.last_execution_result:
         shell.loop_runner, shell.autoawait = runner, True
 
     def remove() -> None:
@@ -196,6 +201,7 @@ def _add_runner(
         else:
             runners[RUNNER_NAME] = registered_before
         if shell.loop_runner is runner:
+            _awaited[shell] = shell.last_execution_result
             shell.loop_runner, shell.autoawait = runner_before, autoawait_before
 
     undo.callback(remove)
