@@ -16,7 +16,7 @@ from IPython.core.completer import (
 )
 from IPython.core.error import UsageError
 
-from . import eventual
+from . import cells, eventual
 from .advice import add_advice, add_runner_advice
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
@@ -28,7 +28,7 @@ from .reactors import shared_reactor
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
-from .tracebacks import HiddenFrames, was_suspended
+from .tracebacks import HiddenFrames, raised_in, was_suspended
 
 RUNNER_NAME = "twisted"
 
@@ -101,6 +101,8 @@ def _switch_on(
 
     def prepare(error: BaseException) -> BaseException:
         error = shown(error)
+        if isinstance(error, SyntaxError) and raised_in(error, cells.__file__):
+            error.__traceback__ = None  # the cell did not run: there is no stack
         if shared.in_reactor_thread():
             add_advice(error, with_asyncio=shared.loop is not None)
         add_runner_advice(error)

@@ -138,6 +138,12 @@ def was_suspended(error: BaseException) -> bool:
     return any(each.co_flags & inspect.CO_COROUTINE for each in code)
 
 
+def raised_in(error: BaseException, filename: str) -> bool:
+    """Whether it was raised in the code of that file."""
+    files = [tb.tb_frame.f_code.co_filename for tb in _chain(error.__traceback__)]
+    return files[-1:] == [filename]
+
+
 def members(error: BaseException) -> list[BaseException]:
     """The exceptions in an exception group; of others, none."""
     if isinstance(error, _GROUP):

@@ -42,9 +42,7 @@ def watch_exceptions(
             shown = prepare(error)
         except Exception:  # an error that can't be looked at is shown as it is
             return kind, error, traceback
-        if shown.__traceback__ is not None:
-            traceback = shown.__traceback__
-        return wrapped((type(shown), shown, traceback))
+        return wrapped((type(shown), shown, shown.__traceback__))
 
     def showtraceback(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         error = sys.exc_info()[1]
