@@ -6,6 +6,9 @@ import re
 import time
 from collections.abc import Callable
 
+import pytest
+from twisted.python.failure import Failure
+
 from kernels import Cell, Kernel, ShownError
 
 INTERRUPTS = ("interrupt", "interrupt_by_message")
@@ -133,3 +136,19 @@ def everything_printed(kernel: Kernel, since: float = 0) -> str:
 
 def now() -> float:
     return time.monotonic()
+
+
+def _failures_keep_frames() -> bool:
+    """Whether a Failure's exception still has its traceback after the callbacks."""
+    try:
+        raise ValueError
+    except ValueError:
+        failure = Failure()
+    failure.cleanFailure()
+    return failure.value is not None and failure.value.__traceback__ is not None
+
+
+keeps_frames = pytest.mark.skipif(
+    not _failures_keep_frames(),
+    reason="this Twisted drops the traceback of what a Deferred failed with",
+)

@@ -68,7 +68,8 @@ def test_on_the_kernels_loop(bare_kernel: Callable[..., Kernel], name: str) -> N
     if not advice:
         assert awaited.result == "'awaited'", awaited.output
     assert kernel.ok("1 + 1", within=10).result == "2"
-    assert kernel.shutdown() < 3
+    # Where loading was refused it is a stock kernel, which may flush for 10 s twice.
+    kernel.shutdown(within=40)
     no_more_than_said(kernel)
 
 

@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from checks import begun, cell_frames_only, everything_printed, no_more_than_said
+from checks import (
+    begun,
+    cell_frames_only,
+    everything_printed,
+    keeps_frames,
+    no_more_than_said,
+)
 from kernels import Cell, Kernel, plain
 
 
@@ -548,6 +554,7 @@ def test_type_statement(kernel: Kernel) -> None:
 # Lines in errors
 
 
+@keeps_frames
 def test_line_of_an_error(kernel: Kernel) -> None:
     """The line in an error is the cell's own as a frontend numbers it, shown with its text."""
     cell = run(kernel, "a = 1\n\nb = 2\nraise ValueError('here')")
@@ -559,6 +566,7 @@ def test_line_of_an_error(kernel: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_line_in_a_function(kernel: Kernel) -> None:
     """The same in a function that the cell defines, after strings of several lines."""
     body = (
@@ -572,6 +580,7 @@ def test_line_in_a_function(kernel: Kernel) -> None:
     )
 
 
+@keeps_frames
 def test_line_after_an_await(kernel: Kernel) -> None:
     """The same in a cell that awaits."""
     run(kernel, "await sleep(0.01)\n\nawait sleep(0.01)\n1 / 0\n")
@@ -580,6 +589,7 @@ def test_line_after_an_await(kernel: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_line_with_leading_blank_lines(kernel: Kernel) -> None:
     """The same after blank lines and comments at the start."""
     run(kernel, "\n\n# comment\n1 / 0\n")

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from checks import awaits, begun, cell_frames_only, interrupt, user_frames_only
+from checks import (
+    awaits,
+    begun,
+    cell_frames_only,
+    interrupt,
+    keeps_frames,
+    user_frames_only,
+)
 from kernels import Kernel, ShownError
 
 USERS = """\
@@ -55,6 +62,7 @@ def test_error_in_a_coroutine(kernel: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_inline_callbacks(users: Kernel) -> None:
     """Two levels of ``inlineCallbacks``: the user's functions, nothing of Twisted."""
     error = users.run("await middle(0)").only_error
@@ -63,6 +71,7 @@ def test_inline_callbacks(users: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_mixed_levels(users: Kernel) -> None:
     """A coroutine over ``inlineCallbacks``, in a task."""
     error = users.run("await asyncio.create_task(outer(0))").only_error
@@ -73,6 +82,7 @@ def test_mixed_levels(users: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_callback(kernel: Kernel) -> None:
     """An error in a callback: the cell's line and the callback's."""
     kernel.ok("def callback(_):\n    raise KeyError('in a callback')")
@@ -84,6 +94,7 @@ def test_callback(kernel: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_thread_pool(users: Kernel) -> None:
     """An error in ``deferToThread``: nothing of the thread pool."""
     error = users.run("await threads.deferToThread(in_thread)").only_error
@@ -101,6 +112,7 @@ def test_failure_without_a_traceback(kernel: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_ensure_deferred(users: Kernel) -> None:
     """A coroutine that Twisted drives."""
     error = users.run("await ensureDeferred(outer(0))").only_error
@@ -108,6 +120,7 @@ def test_ensure_deferred(users: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_gather(users: Kernel) -> None:
     """``asyncio.gather``."""
     error = users.run("await asyncio.gather(outer(0), sleep(0.01))").only_error
@@ -145,6 +158,7 @@ def test_error_while_handling_an_error(users: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_eventual_result_wait(kernel: Kernel) -> None:
     """``EventualResult.wait()`` in a plain cell: nothing of crochet."""
     kernel.ok(
@@ -156,6 +170,7 @@ def test_eventual_result_wait(kernel: Kernel) -> None:
     cell_frames_only(error)
 
 
+@keeps_frames
 def test_crochet_wait_for(kernel: Kernel) -> None:
     """A function under ``crochet.wait_for`` in a plain cell: nothing of crochet and wrapt."""
     kernel.ok("@crochet.wait_for(timeout=5)\ndef broken():\n    raise KeyError('x')")
@@ -211,6 +226,7 @@ def test_line_numbers(kernel: Kernel, source: str, line: tuple[int, str]) -> Non
     assert error.lines == [line], error.traceback
 
 
+@keeps_frames
 def test_tb(users: Kernel) -> None:
     """``%tb`` shows the last error again: the user's."""
     users.run("await threads.deferToThread(in_thread)")
@@ -269,6 +285,7 @@ def test_interrupt_in_a_library(kernel: Kernel) -> None:
     assert error_cell.only_error.lines[0] == (2, "await asyncio.sleep(60)")
 
 
+@keeps_frames
 @pytest.mark.parametrize("mode, shown", [("Plain", False), ("Verbose", True)])
 def test_other_modes(users: Kernel, mode: str, shown: bool) -> None:
     """``%xmode Plain`` hides the machinery too; in ``Verbose`` it is there for who asks."""

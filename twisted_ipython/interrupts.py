@@ -26,6 +26,9 @@ from .internals.cpython import get_signal_handler, set_signal_handler
 
 Inbox = SimpleQueue[Message]
 
+# Seconds that a kernel which shuts down may wait for each of its streams.
+FLUSH_WITHIN = 0.3
+
 
 class Interrupts:
     """
@@ -121,4 +124,5 @@ class Interrupts:
         # In ipykernel's control thread; or in a cell's that calls exit(), which
         # goes on to its end.
         if change["new"] and not self._in_reactor_thread():
+            ipykernel.flush_quickly(FLUSH_WITHIN)
             self.tell(Message.SHUTDOWN)

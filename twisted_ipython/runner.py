@@ -152,6 +152,7 @@ class Waiting:
             reason = CellTimedOut.after(self._timeout)
         began = monotonic()
         heard = False
+        patient = True  # the cell has had the time to show its error
 
         def break_in_unless_heard() -> None:
             if not heard:
@@ -160,7 +161,7 @@ class Waiting:
         steps: list[tuple[float, Callable[[], object]]] = [
             (BREAK_IN_AFTER, break_in_unless_heard),
             (LET_GO_AFTER, self._cell.let_go),
-            (INSIST_AFTER, lambda: self._cell.stop(reason, insist=True)),
+            (INSIST_AFTER, lambda: self._cell.stop(reason, insist=patient)),
             (ABANDON_AFTER, lambda: self._abandon(reason)),
         ]
         if message is not Message.REACTOR_STOPPED:
@@ -172,6 +173,7 @@ class Waiting:
                 if message is Message.REACTOR_STOPPED:
                     self._lose()
                 if message is Message.SHUTDOWN:
+                    patient = False
                     began = min(began, monotonic() - INSIST_AFTER)
                 message = self._next(began + after - monotonic())
                 if message is None:

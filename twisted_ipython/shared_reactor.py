@@ -16,8 +16,8 @@ from twisted.logger import Logger
 from .contexts import call_later_in_context
 from .errors import CannotAwait, CellInterrupted, RunRefused, StopRefused
 from .hosts import AsyncioHost, DeferredHost, Host
-from .internals.cpython import set_async_exc
 from .internals.twisted import asyncio_loop
+from .stuck import break_in
 
 # Seconds that the end of the process waits for the reactor to shut down, and
 # after which it interrupts what the reactor is busy with.
@@ -136,7 +136,11 @@ class SharedReactor:
         self.reactor.callFromThread(self._stop)
         self._thread.join(INTERRUPT_AFTER)
         if self._thread.is_alive():
-            set_async_exc(self.host.thread_id, CellInterrupted)
+            running = self.host.running
+            if running is None:
+                break_in(self.host.thread_id)
+            else:
+                running.stop(CellInterrupted)
             self._thread.join(END_WITHIN - INTERRUPT_AFTER)
 
     def _stop(self) -> None:
