@@ -228,6 +228,7 @@ class Cell:
     def unstoppable(self) -> Iterator[None]:
         """Around what may not be interrupted while the cell's code runs."""
         self._unstoppable = True
+        self._call_off()
         self._take_back()
         try:
             yield
