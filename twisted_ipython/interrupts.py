@@ -29,6 +29,9 @@ Inbox = SimpleQueue[Message]
 # Seconds that a kernel which shuts down may wait for each of its streams.
 FLUSH_WITHIN = 0.3
 
+# Seconds from the order to shut down to the end of the process, at the latest.
+EXIT_WITHIN = 2.7
+
 
 class Interrupts:
     """
@@ -121,8 +124,13 @@ class Interrupts:
         self._early = True
 
     def _on_exit(self, change: Any) -> None:
-        # In ipykernel's control thread; or in a cell's that calls exit(), which
-        # goes on to its end.
-        if change["new"] and not self._in_reactor_thread():
+        # In ipykernel's control thread. Or in the thread of a cell that calls
+        # exit(), which goes on to its end: it may take its time.
+        by_a_cell = (
+            threading.current_thread() is threading.main_thread()
+            or self._in_reactor_thread()
+        )
+        if change["new"] and not by_a_cell:
             ipykernel.flush_quickly(FLUSH_WITHIN)
+            ipykernel.exit_within(EXIT_WITHIN)
             self.tell(Message.SHUTDOWN)

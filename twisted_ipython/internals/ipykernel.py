@@ -6,9 +6,11 @@ Tried with ipykernel 6.29.5, 7.0.1, 7.2.0 and 7.4.0.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from types import FrameType
@@ -92,6 +94,25 @@ def flush_quickly(seconds: float) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "flush_timeout"):
             stream.flush_timeout = seconds
+
+
+def exit_within(seconds: float) -> None:
+    """
+    End the process then, whatever is stuck, if it has not ended by itself.
+
+    A kernel that was told to shut down waits for its streams, for threads of the
+    user's, for a cell in a call that nothing interrupts. Jupyter's managers kill
+    it a little later; a shutdown that comes from elsewhere has nobody to do that.
+
+    Thread:
+        Any.
+    """
+
+    def end() -> None:
+        time.sleep(seconds)
+        os._exit(0)
+
+    threading.Thread(target=end, name="twisted_ipython exit", daemon=True).start()
 
 
 # Where a KeyboardInterrupt has somebody who catches and reports it: what IPython
