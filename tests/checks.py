@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+import traceback
 from collections.abc import Callable
 
 import pytest
-from twisted.python.failure import Failure
+from twisted.internet.defer import succeed
 
 from kernels import Cell, Kernel, ShownError
 
@@ -139,13 +140,20 @@ def now() -> float:
 
 
 def _failures_keep_frames() -> bool:
-    """Whether a Failure's exception still has its traceback after the callbacks."""
-    try:
+    """Whether what a Deferred failed with still has its traceback when awaited."""
+
+    def fail_here(_: object) -> None:
         raise ValueError
-    except ValueError:
-        failure = Failure()
-    failure.cleanFailure()
-    return failure.value is not None and failure.value.__traceback__ is not None
+
+    async def wait() -> None:
+        await succeed(None).addCallback(fail_here)
+
+    try:
+        wait().send(None)
+    except ValueError as error:
+        last = list(traceback.walk_tb(error.__traceback__))[-1][0]
+        return last.f_code is fail_here.__code__
+    return False
 
 
 keeps_frames = pytest.mark.skipif(
