@@ -27,6 +27,7 @@ STUCK = {
         "await sleep(0)\nprint('begun')\nwhile True:\n    try:\n        while True: pass\n"
         "    except BaseException:\n        pass"
     ),
+    "plain cell in C": "print('begun')\ntime.sleep(600)",
     "thread pool": "print('begun')\nawait threads.deferToThread(time.sleep, 600)",
     "asyncio.to_thread": (
         "print('begun')\nawait asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)"
@@ -192,3 +193,11 @@ def test_end_of_file(awaiting_terminal: Callable[..., Terminal]) -> None:
     terminal.press("d")
     assert terminal.wait_for_end(LIMIT) == 0
     assert "Traceback" not in terminal.transcript, terminal.report()
+
+
+def test_cell_that_calls_exit_takes_its_time(fresh_kernel) -> None:
+    """Only an order to shut down has a time limit; a cell after ``exit()`` has none."""
+    kernel = fresh_kernel()
+    cell = kernel.run("exit()\ntime.sleep(3.2)\nprint('end')")
+    assert cell.status == "ok"
+    assert cell.stdout == "end\n"
