@@ -4,7 +4,7 @@ What ``%load_ext`` switches on, and its exact reverse.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from crochet import EventualResult
@@ -16,15 +16,17 @@ from IPython.core.completer import (
 )
 from IPython.core.error import UsageError
 
-from . import cells, eventual
+from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
 from .advice import add_advice, add_runner_advice
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
 from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
+from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .raw_cells import RawCells
 from .reactors import shared_reactor
+from .reports import mark_shown
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
@@ -56,7 +58,7 @@ def load(shell: Any) -> None:
         raise UsageError(str(error)) from error
     with ExitStack() as everywhere, ExitStack() as undo:
         if not _loaded:
-            _switch_on_everywhere(shared, everywhere)
+            _switch_on_everywhere(settings, shared, everywhere)
         _switch_on(shell, settings, shared, undo)
         _loaded[shell] = undo.pop_all()
         _everywhere.push(everywhere.pop_all())
@@ -71,10 +73,18 @@ def unload(shell: Any) -> None:
             _everywhere.close()
 
 
-def _switch_on_everywhere(shared: SharedReactor, undo: ExitStack) -> None:
+def _switch_on_everywhere(
+    settings: TwistedIPython, shared: SharedReactor, undo: ExitStack
+) -> None:
     undo.callback(shared.take_over())
+    undo.callback(thread_contexts.keep_contexts())
+    undo.callback(captures.let_others_pass())
+    _, switch_off = cell_reactor.switch_on(shared, lambda: settings.threads)
+    undo.callback(switch_off)
+    watcher, stop_watching = failures.watch(shared)
+    undo.callback(stop_watching)
     if shared.loop is not None:
-        undo.callback(bridge(shared.loop))
+        undo.callback(bridge(shared.loop, watcher.note_task))
     undo.callback(eventual.make_awaitable(shared.reactor))
 
 
@@ -83,6 +93,7 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
+    _follow_cells(shell, undo)
     _show_eventual_results(shell, undo)
 
     interrupts = _interrupts.setdefault(
@@ -106,6 +117,7 @@ def _switch_on(
         if shared.in_reactor_thread():
             add_advice(error, with_asyncio=shared.loop is not None)
         add_runner_advice(error)
+        mark_shown(error)
         if shell.InteractiveTB.mode == "Verbose":
             hidden.show(error)
         else:
@@ -130,6 +142,38 @@ def _switch_on(
     _add_completer(shell, commands, undo)
 
     _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
+
+
+def _follow_cells(shell: Any, undo: ExitStack) -> None:
+    """Let what a cell starts know the cell."""
+
+    def around(
+        raw_cell: str, has_number: bool, cell_id: str | None
+    ) -> AbstractContextManager[object]:
+        outer = ORIGIN.get()
+        if outer is not None and (outer.running or not is_shell_thread()):
+            return nullcontext()  # a cell that a cell runs, as %%capture does
+        number = shell.execution_count if has_number else None
+        return begin(Origin(shell, number, cell_id, raw_cell))
+
+    undo.callback(ipython.around_cells(shell, around))
+    number = ipython.running_cell_number(shell)
+    if number is not None:  # the cell that loads the extension
+        this_one = begin(Origin(shell, number))
+        this_one.__enter__()
+
+        def leave(*args: object) -> None:
+            shell.events.unregister("post_run_cell", leave)
+            this_one.__exit__(None, None, None)
+
+        shell.events.register("post_run_cell", leave)
+    if hasattr(shell, "kernel"):
+        undo.callback(ipykernel.address_displays(shell, _parent_of_origin))
+
+
+def _parent_of_origin() -> Any:
+    origin = ORIGIN.get()
+    return None if origin is None else origin.parent
 
 
 def _show_eventual_results(shell: Any, undo: ExitStack) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from traitlets import Bool, TraitError, TraitType, Unicode
+from traitlets import Bool, Enum, TraitError, TraitType, Unicode
 from traitlets.config import Configurable
 
 
@@ -74,4 +74,21 @@ class TwistedIPython(Configurable):
         help="How long a cell that awaits may take before it is cancelled, in "
         "seconds: a positive number, or none to wait for ever (INFINITY, too). "
         "Default 60. Applies from the next cell.",
+    ).tag(config=True, live=True)
+
+    threads = Enum(
+        ("forward", "warn", "off"),
+        "forward",
+        help="What reactor.callLater, listenTCP and their kin do in a plain cell, "
+        "which is not in the reactor thread: forward (pass the call to the reactor "
+        "thread, and wait for what it gives), warn (call it here, and say that this "
+        "is not safe) or off (call it here). Default forward.",
+    ).tag(config=True, live=True)
+
+    cells = Enum(
+        ("shell", "reactor"),
+        "shell",
+        help="Where plain cells run: shell (the shell thread) or reactor (the "
+        "reactor thread, as cells that await; the reactor does nothing else "
+        "meanwhile). Default shell. Applies from the next cell.",
     ).tag(config=True, live=True)

@@ -113,6 +113,32 @@ def before_exit(shell: Any, end: Callable[[], object]) -> Callable[[], None]:
     return _wrap(shell, "_atexit_once", _atexit_once)
 
 
+def around_cells(
+    shell: Any,
+    around: Callable[[str, bool, str | None], AbstractContextManager[object]],
+) -> Callable[[], None]:
+    """
+    Enter ``around(raw_cell, has_number, cell_id)`` for as long as a cell runs.
+
+    Gives what undoes it. IPython's events are sent where the cell runs: for one
+    that awaits, that is not the thread that its frontend waits in.
+
+    Thread:
+        ``around`` is called in the shell thread.
+    """
+
+    def run_cell(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        def argument(position: int, name: str) -> Any:
+            return args[position] if len(args) > position else kwargs.get(name)
+
+        silent = argument(2, "silent")
+        has_number = bool(argument(1, "store_history")) and not silent
+        with around(argument(0, "raw_cell"), has_number, argument(4, "cell_id")):
+            return wrapped(*args, **kwargs)
+
+    return _wrap(shell, "run_cell", run_cell)
+
+
 def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
     """
     Let a cell magic have nothing below its first line; gives what undoes it.
@@ -139,4 +165,10 @@ def running_cell_number(shell: Any) -> int | None:
     while frame is not None:
         number = shell.compile._filename_map.get(frame.f_code.co_filename, number)
         frame = frame.f_back
+    return number
+
+
+def cell_number(shell: Any, filename: str) -> int | None:
+    """The ``n`` of ``In [n]`` of the cell that was compiled as that file."""
+    number: int | None = shell.compile._filename_map.get(filename)
     return number
