@@ -45,7 +45,7 @@ LAYERS = {
         "runner",
         "stuck",
     },
-    "faces": {"raw_cells", "magics"},
+    "faces": {"raw_cells", "magics", "twisted_log"},
     "switch": {"extension", "__init__"},
 }
 HEIGHT = {

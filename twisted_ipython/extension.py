@@ -5,6 +5,7 @@ What ``%load_ext`` switches on, and its exact reverse.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextvars import copy_context
 from typing import Any
 
 from crochet import EventualResult
@@ -15,6 +16,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.error import UsageError
+from IPython.core.magic import Magics
 
 from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
 from .advice import add_advice, add_runner_advice
@@ -31,6 +33,7 @@ from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
 from .tracebacks import HiddenFrames, raised_in, was_suspended
+from .twisted_log import TwistedLogMagics
 
 RUNNER_NAME = "twisted"
 
@@ -135,13 +138,19 @@ def _switch_on(
 
     magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
+    log_magics = TwistedLogMagics(shell)
+    _add_magics(shell, log_magics, undo)
+    undo.callback(log_magics.switch_off)
+    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
         "%twisted_config": live_settings(settings),
     }
-    _add_completer(shell, commands, undo)
+    _add_completer(shell, settings, commands, undo)
 
-    _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
+    runner = Runner(shell, settings, shared, interrupts)
+    undo.callback(ipython.choose_runner(shell, runner.takes))
+    _add_runner(shell, settings, runner, undo)
 
 
 def _follow_cells(shell: Any, undo: ExitStack) -> None:
@@ -158,17 +167,24 @@ def _follow_cells(shell: Any, undo: ExitStack) -> None:
 
     undo.callback(ipython.around_cells(shell, around))
     number = ipython.running_cell_number(shell)
-    if number is not None:  # the cell that loads the extension
-        this_one = begin(Origin(shell, number))
-        this_one.__enter__()
-
-        def leave(*args: object) -> None:
-            shell.events.unregister("post_run_cell", leave)
-            this_one.__exit__(None, None, None)
-
-        shell.events.register("post_run_cell", leave)
+    if number is not None and ORIGIN.get() is None:
+        _follow_this_cell(shell, Origin(shell, number))
     if hasattr(shell, "kernel"):
         undo.callback(ipykernel.address_displays(shell, _parent_of_origin))
+
+
+def _follow_this_cell(shell: Any, origin: Origin) -> None:
+    """The cell that loads the extension has begun before we were asked."""
+    ORIGIN.set(origin)
+    origin.context = copy_context()
+    origin.running = True
+
+    def leave(*args: object) -> None:
+        shell.events.unregister("post_run_cell", leave)
+        origin.running = False
+        ORIGIN.set(None)
+
+    shell.events.register("post_run_cell", leave)
 
 
 def _parent_of_origin() -> Any:
@@ -191,7 +207,7 @@ def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
     undo.callback(restore)
 
 
-def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
+def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:
     shell.register_magics(magics)
 
     # Only our own names: IPython's are made when they are first used, and a copy
@@ -204,11 +220,13 @@ def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
         shell.configurables.remove(magics)
 
     undo.callback(remove)
-    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
 
 
 def _add_completer(
-    shell: Any, commands: dict[str, tuple[str, ...]], undo: ExitStack
+    shell: Any,
+    settings: TwistedIPython,
+    commands: dict[str, tuple[str, ...]],
+    undo: ExitStack,
 ) -> None:
     @context_matcher()
     def twisted_settings_matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -220,7 +238,7 @@ def _add_completer(
         return {
             "completions": [
                 SimpleCompletion(word)
-                for word in completions(names, words.split(), context.token)
+                for word in completions(settings, names, words.split(), context.token)
             ],
             "suppress": True,
         }

@@ -139,6 +139,30 @@ def around_cells(
     return _wrap(shell, "run_cell", run_cell)
 
 
+def choose_runner(
+    shell: Any, is_for_runner: Callable[[str, bool], bool]
+) -> Callable[[], None]:
+    """
+    Let ``is_for_runner(transformed_cell, awaits)`` say which cells the shell's
+    runner gets; gives what undoes it. By default, it gets those that await.
+
+    Thread:
+        ``is_for_runner`` is called in the thread that ``run_cell`` is called in,
+        just before the runner.
+    """
+
+    def should_run_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        awaits = wrapped(*args, **kwargs)
+        return is_for_runner(kwargs.get("transformed_cell") or "", awaits)
+
+    return _wrap(shell, "should_run_async", should_run_async)
+
+
+def is_capture(transformed_cell: str) -> bool:
+    """Whether it is a ``%%capture`` cell, which runs its body as another cell."""
+    return transformed_cell.startswith("get_ipython().run_cell_magic('capture'")
+
+
 def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
     """
     Let a cell magic have nothing below its first line; gives what undoes it.
