@@ -31,14 +31,14 @@ def switch_on(
     """
     reactor = shared.reactor
     selectables = Selectables(reactor)
-    methods = {
-        name: getattr(reactor, name) for name in METHODS if hasattr(reactor, name)
-    }
-    methods.update(reactor_methods(reactor, shared.loop, selectables))
     forwarding = Forwarding(shared, threads)
+    methods = reactor_methods(reactor, shared.loop, selectables)
     for name in METHODS:
-        if name in methods:
-            methods[name] = forwarding.method(name, methods[name])
+        base = getattr(reactor, name, None)
+        if base is not None:
+            of_cell = methods.get(name, base)
+            keeps = name in ("addReader", "addWriter")  # also what a cell has opened
+            methods[name] = forwarding.method(name, of_cell if keeps else base, of_cell)
     pool = reactor.getThreadPool()
     undo = ExitStack()
     undo.callback(replace(reactor, methods))

@@ -97,7 +97,9 @@ def reactor_methods(
     reactor: Any, loop: AbstractEventLoop | None, selectables: Selectables
 ) -> Methods:
     """
-    The methods of ``reactor`` that keep contexts.
+    The methods of ``reactor`` that keep contexts, for code that a cell started.
+
+    All but callFromThread are for the reactor thread.
 
     Args:
         loop: The asyncio loop under it. Without one, readers and writers keep
@@ -118,8 +120,6 @@ def _call_later(reactor: Any, *, neutral: bool) -> Callable[..., Any]:
     base = reactor.callLater
 
     def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
-        if ORIGIN.get() is None:
-            return base(delay, callable, *args, **kw)
         if builtins.callable(callable):  # else, Twisted says what it thinks of it
             callable = InContext(callable)
         if neutral:  # asyncio's timer is for all calls, and has a context itself
@@ -166,7 +166,7 @@ def _spawn_process(reactor: Any) -> Callable[..., Any]:
 
     def spawnProcess(*args: Any, **kwargs: Any) -> Any:
         process = base(*args, **kwargs)  # type: ignore[misc]
-        if ORIGIN.get() is not None and hasattr(process, "reapProcess"):
+        if hasattr(process, "reapProcess"):
             # Called by what looks after all processes, when this one has ended.
             process.reapProcess = InContext(process.reapProcess)
         return process

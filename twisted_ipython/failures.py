@@ -219,7 +219,7 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
     failures = Failures(shared)
 
     def note_event(event: dict[str, Any]) -> bool:
-        failure = event.get("log_failure")
+        failure = twisted_internals.failure_of(event)
         if (
             failure is None
             or event.get("log_level") not in (LogLevel.error, LogLevel.critical)

@@ -21,7 +21,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from .errors import CellStop
-from .internals.twisted import logging_has_begun
+from .internals.twisted import failure_of, logging_has_begun
 
 Event = dict[str, Any]
 Claim = Callable[[Event], bool]
@@ -72,8 +72,7 @@ def claim_events(claim: Claim) -> Callable[[], None]:
 def _log(event: Event) -> None:
     # What ended a cell has been shown, with the cell. (Not by Failure.check,
     # which knows subclasses of Exception only.)
-    failure = event.get("log_failure", event.get("failure"))
-    if isinstance(getattr(failure, "value", None), CellStop):
+    if isinstance(getattr(failure_of(event), "value", None), CellStop):
         return
     claimed = _claimed(event)
     if not claimed or logging.getLogger("twisted").hasHandlers():

@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from twisted.logger import InvalidLogLevelError, LogLevel, formatEvent
 
-from .internals.twisted import was_collected
+from .internals.twisted import failure_of, was_collected
 from .log_claims import claim_events
 from .origins import context_of
 
@@ -85,8 +85,9 @@ def text(event: dict[str, Any]) -> str:
     """
     level = event.get("log_level") or LogLevel.info
     message = formatEvent(event)
-    if not message and event.get("log_failure") is not None:
-        message = str(event["log_failure"].value)
+    failure = failure_of(event)
+    if not message and failure is not None:
+        message = str(failure.value)
     return f"[{event.get('log_namespace', '-')}#{level.name}] {message}"
 
 
@@ -129,7 +130,7 @@ class TwistedLogMagics(Magics):
 
     def _claim(self, event: dict[str, Any]) -> bool:
         """Any thread: print it, if a cell caused it and it is to be shown."""
-        failure = event.get("log_failure")
+        failure = failure_of(event)
         context = context_of(getattr(failure, "value", None))
         chosen = self._filter
         if (

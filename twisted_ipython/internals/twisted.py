@@ -83,6 +83,12 @@ def creation_of(info: defer.DebugInfo) -> list[str]:
     return info.creator or []
 
 
+def failure_of(event: dict[str, Any]) -> Failure | None:
+    """The failure that a log event is about; older Twisteds have another name."""
+    failure: Failure | None = event.get("log_failure", event.get("failure"))
+    return failure
+
+
 def was_collected(event: dict[str, Any]) -> bool:
     """Whether a Deferred logs it that was collected, in whatever context."""
     return "debugInfo" in event
