@@ -136,7 +136,7 @@ def _switch_on(
     shell.events.register("pre_run_cell", raw_cells.note)
     undo.callback(shell.events.unregister, "pre_run_cell", raw_cells.note)
 
-    magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
+    magics = TwistedMagics(shell, settings, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
     log_magics = TwistedLogMagics(shell)
     _add_magics(shell, log_magics, undo)
