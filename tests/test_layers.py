@@ -30,6 +30,7 @@ LAYERS = {
         "awaiting_cell",
     },
     "services": {
+        "above_prompt",
         "eventual",
         "captures",
         "cell_reactor",

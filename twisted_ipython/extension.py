@@ -18,7 +18,15 @@ from IPython.core.completer import (
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
-from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
+from . import (
+    above_prompt,
+    captures,
+    cell_reactor,
+    cells,
+    eventual,
+    failures,
+    thread_contexts,
+)
 from .advice import add_advice, add_runner_advice
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
@@ -96,6 +104,8 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
+    if getattr(shell, "pt_app", None) is not None:
+        undo.callback(above_prompt.switch_on())
     _follow_cells(shell, undo)
     _show_eventual_results(shell, undo)
 
@@ -163,8 +173,12 @@ def _follow_cells(shell: Any, undo: ExitStack) -> None:
         if outer is not None and (outer.running or not is_shell_thread()):
             return nullcontext()  # a cell that a cell runs, as %%capture does
         number = shell.execution_count if has_number else None
-        return begin(Origin(shell, number, cell_id, raw_cell))
+        origin = Origin(shell, number, cell_id, raw_cell)
+        if origin.parent is not None:
+            tell_streams(origin.parent)
+        return begin(origin)
 
+    tell_streams = ipykernel.tell_streams(shell)
     undo.callback(ipython.around_cells(shell, around))
     number = ipython.running_cell_number(shell)
     if number is not None and ORIGIN.get() is None:

@@ -8,6 +8,7 @@ set handlers up there: a log is a log.
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +29,7 @@ Claim = Callable[[Event], bool]
 
 # Assigned whole, read in whatever thread logs.
 _claims: tuple[Claim, ...] = ()
+_local = threading.local()
 _to_logging: Callable[[Event], object] | None = None  # once we have begun
 
 
@@ -75,9 +77,17 @@ def _log(event: Event) -> None:
     if isinstance(getattr(failure_of(event), "value", None), CellStop):
         return
     claimed = _claimed(event)
-    if not claimed or logging.getLogger("twisted").hasHandlers():
+    if claimed and not logging.getLogger("twisted").hasHandlers():
+        return
+    # Not what it logs itself: log.startLogging() makes a log of sys.stderr, which
+    # logging prints to.
+    if not getattr(_local, "logging", False):
         assert _to_logging is not None
-        _to_logging(event)
+        _local.logging = True
+        try:
+            _to_logging(event)
+        finally:
+            _local.logging = False
 
 
 @implementer(ILogObserver)
