@@ -8,6 +8,7 @@ set handlers up there: a log is a log.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 
 from twisted.logger import (
     ILogObserver,
+    LoggingFile,
     STDLibLogObserver,
     globalLogBeginner,
     globalLogPublisher,
@@ -77,11 +79,13 @@ def _log(event: Event) -> None:
     if isinstance(getattr(failure_of(event), "value", None), CellStop):
         return
     claimed = _claimed(event)
-    if claimed and not logging.getLogger("twisted").hasHandlers():
+    if not logging.getLogger("twisted").hasHandlers() and (
+        # Then logging prints to sys.stderr; log.startLogging() has made Twisted's
+        # log of that.
+        claimed or isinstance(sys.stderr, LoggingFile)
+    ):
         return
-    # Not what it logs itself: log.startLogging() makes a log of sys.stderr, which
-    # logging prints to.
-    if not getattr(_local, "logging", False):
+    if not getattr(_local, "logging", False):  # a handler may print there, too
         assert _to_logging is not None
         _local.logging = True
         try:
