@@ -18,7 +18,16 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 # From the bottom up; a module imports from its own layer and those before it.
 LAYERS = {
     "internals": {"internals"},
-    "models": {"cells", "settings", "tracebacks", "advice", "errors"},
+    "models": {
+        "advice",
+        "awaited_code",
+        "awaiting_lines",
+        "cells",
+        "errors",
+        "measuring",
+        "settings",
+        "tracebacks",
+    },
     "driving": {
         "bridge",
         "contexts",
@@ -28,6 +37,7 @@ LAYERS = {
         "awaiting_cell",
     },
     "services": {
+        "awaiting_files",
         "eventual",
         "interrupts",
         "reactors",
@@ -37,7 +47,7 @@ LAYERS = {
         "runner",
         "stuck",
     },
-    "faces": {"raw_cells", "magics"},
+    "faces": {"awaiting_magics", "magics", "raw_cells"},
     "switch": {"extension", "__init__"},
 }
 HEIGHT = {

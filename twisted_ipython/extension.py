@@ -15,9 +15,11 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.error import UsageError
+from IPython.core.magic import Magics
 
 from . import cells, eventual
 from .advice import add_advice, add_runner_advice
+from .awaiting_magics import AwaitingMagics
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
 from .internals import ipykernel, ipython
@@ -123,13 +125,18 @@ def _switch_on(
 
     magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
+    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
         "%twisted_config": live_settings(settings),
     }
     _add_completer(shell, commands, undo)
 
-    _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
+    runner = Runner(shell, settings, shared, interrupts)
+    awaiting_magics = AwaitingMagics(shell, runner)
+    _add_magics(shell, awaiting_magics, undo)
+    undo.callback(awaiting_magics.switch_on())
+    _add_runner(shell, settings, runner, undo)
 
 
 def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
@@ -147,7 +154,7 @@ def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
     undo.callback(restore)
 
 
-def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
+def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:
     shell.register_magics(magics)
 
     # Only our own names: IPython's are made when they are first used, and a copy
@@ -160,7 +167,6 @@ def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
         shell.configurables.remove(magics)
 
     undo.callback(remove)
-    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
 
 
 def _add_completer(
