@@ -66,19 +66,21 @@ class AwaitingFiles:
         self,
         stock: Callable[..., Any],
         filename: Any,
-        *where: dict[str, Any] | None,
+        *where: Any,
         exit_ignore: bool = False,
         raise_exceptions: bool = False,
         shell_futures: bool = False,
-    ) -> Any:
+    ) -> None:
         """In place of the shell's ``safe_execfile``, which is ``stock``."""
         options = {"exit_ignore": exit_ignore, "raise_exceptions": raise_exceptions}
         if not self._is_on() or not file_awaits(filename):
-            return stock(filename, *where, shell_futures=shell_futures, **options)
+            stock(filename, *where, shell_futures=shell_futures, **options)
+            return
         if _is_profiled():
             raise UsageError(NOT_PROFILED.format(name=filename))
-        if _is_debugged():
-            raise UsageError(NOT_DEBUGGED.format(name=filename))
+        if _is_debugged():  # an error would be shown with pdb's own frames
+            print(NOT_DEBUGGED.format(name=filename), file=sys.stderr)
+            return
         with self._as_a_script(filename, **options):
             self._runner(execute(filename, *where))
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -31,6 +32,10 @@ PREFIX = "awaiting_"
 # Those that run the code in their line or cell; and %run, which runs a file.
 CODE_MAGICS = ("time", "timeit", "prun")
 MAGICS = (*CODE_MAGICS, "run")
+
+_MADE = re.compile(
+    rf"await get_ipython\(\)\.run_(line|cell)_magic\((?P<given>'{PREFIX}.*)\)$"
+)
 
 # Whether a magic, called with this line and this cell, is to be made awaitable.
 IsWanted = Callable[[str, str, "str | None"], bool]
@@ -68,6 +73,19 @@ def with_awaitable_magics(lines: list[str], is_wanted: IsWanted) -> list[str]:
     return text.splitlines(keepends=True)
 
 
+def as_typed(line: str) -> str:
+    """A line of a cell, with what was made of a magic as the user has typed it."""
+    made = _MADE.search(line)
+    if made is None:
+        return line
+    try:
+        magic, text, *cell = ast.literal_eval(f"[{made['given']}]")
+    except (SyntaxError, ValueError):
+        return line
+    typed = f"{'%%' if cell else '%'}{magic.removeprefix(PREFIX)} {text}"
+    return line[: made.start()] + " ".join([typed.rstrip(), *cell])
+
+
 class _Place(Enum):
     """What a statement stands in, innermost."""
 
@@ -98,7 +116,8 @@ def _calls(tree: ast.Module) -> list[_Call]:
             elif isinstance(child, (ast.FunctionDef, ast.ClassDef)):
                 visit(child, _Place.FUNCTION)
             else:
-                found.extend(_call(getattr(child, "value", None), place))
+                if isinstance(child, ast.stmt):
+                    found.extend(_call(getattr(child, "value", None), place))
                 visit(child, place)
 
     visit(tree, _Place.CELL)
@@ -116,17 +135,21 @@ def _call(node: ast.AST | None, place: _Place) -> list[_Call]:
             args=[ast.Constant(value=str() as magic), *others],
             keywords=[],
         ) if magic in MAGICS:
-            given = [one.value for one in others if isinstance(one, ast.Constant)]
-            name = node.args[0]
-            kinds = 1 if method == "run_line_magic" else 2
+            name, given = node.args[0], _texts(others)
+            cells = 0 if method == "run_line_magic" else 1
             if (
-                len(given) == len(others) == kinds
-                and all(isinstance(one, str) for one in given)
+                len(given) == len(others) == 1 + cells
                 and name.lineno == name.end_lineno
             ):
-                cell = given[1] if kinds == 2 else None
+                cell = given[1] if cells else None
                 return [_Call(magic, given[0], cell, node, place)]
     return []
+
+
+def _texts(nodes: list[ast.expr]) -> list[str]:
+    """The constants among them that are text."""
+    constants = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    return [value for value in constants if isinstance(value, str)]
 
 
 def _edited(source: str, calls: list[_Call]) -> str:

@@ -41,7 +41,12 @@ from .awaiting_lines import with_awaitable_magics
 from .internals.ipython import format_time
 from .measuring import enough_loops, profile_of, seconds_of, spent_on
 
-PROFILED = "*** The profile covers all that the reactor thread did while this code was awaited."
+# From Python 3.12 on, its profiler sees every thread.
+_WHO = "all threads" if sys.version_info >= (3, 12) else "the reactor thread"
+PROFILED = f"*** The profile is of all that {_WHO} did while this code was awaited."
+
+# How often %timeit measures.
+REPEAT = 7
 
 # Seconds from which on %time and %timeit say what parsing and compiling took.
 WORTH_TELLING = 0.1
@@ -66,6 +71,8 @@ class AwaitingMagics(Magics):
     Thread:
         Reactor thread; the coroutines, too.
     """
+
+    shell: Any
 
     def __init__(self, shell: Any, runner: Any) -> None:
         super().__init__(shell)
@@ -136,17 +143,16 @@ class AwaitingMagics(Magics):
 
     def _codes_of(self, tree: ast.Module) -> list[CodeType]:
         """A tree, compiled, so that its last expression has a value."""
-        body, last = tree.body, None
-        if body and isinstance(body[-1], ast.Expr):
-            body, last = body[:-1], ast.Expression(body[-1].value)
+        body = tree.body
+        parts: list[tuple[ast.mod, str]] = []
+        if body and isinstance(last := body[-1], ast.Expr):
+            parts = [(ast.Expression(last.value), "eval")]
+            body = body[:-1]
+        if body:
+            parts = [(ast.Module(body, []), "exec"), *parts]
         name = "<timed exec>" if body else "<timed eval>"
         with self.shell.compile.extra_flags(AWAIT_ALLOWED):
-            codes = []
-            if body:
-                codes.append(self.shell.compile(ast.Module(body, []), name, "exec"))
-            if last is not None:
-                codes.append(self.shell.compile(last, name, "eval"))
-        return codes
+            return [self.shell.compile(part, name, mode) for part, mode in parts]
 
     @no_var_expand
     @needs_local_scope
@@ -175,7 +181,7 @@ class AwaitingMagics(Magics):
         inner = found["inner"]
 
         number = int(options.get("n", 0)) or await enough_loops(inner, timer)
-        repeat = int(options.get("r", max(timeit.default_repeat, 7)))
+        repeat = int(options.get("r", REPEAT))
         runs = [await seconds_of(inner, number, timer) for _ in range(repeat)]
         best, worst = min(runs) / number, max(runs) / number
         result = TimeitResult(
