@@ -29,7 +29,7 @@ PER_LOOP = re.compile(
     r"[\d.e+]+ \w+ ± [\d.e+]+ \w+ per loop "
     r"\(mean ± std\. dev\. of (?P<runs>\d+) runs?, (?P<loops>[\d,]+) loops? each\)\n"
 )
-IN_SECONDS = {"s": 1, "ms": 1e-3, "μs": 1e-6, "us": 1e-6, "ns": 1e-9}
+IN_SECONDS = {"s": 1, "ms": 1e-3, "μs": 1e-6, "\xb5s": 1e-6, "us": 1e-6, "ns": 1e-9}
 
 
 def wall_times(cell: Cell) -> list[float]:
@@ -439,7 +439,6 @@ STUCK = {
     "%%time": "%%time\nawait stuck()",
     "%timeit": "%timeit await stuck()",
     "%prun": "%prun await stuck()",
-    "%run": "%run -i stuck.py",
     "%run beside": "await sleep(0)\n%run -i stuck.py",
     "function": "def f():\n    %time await stuck()\nf()",
 }
@@ -472,6 +471,25 @@ def test_timeout(stuck: Kernel, source: str) -> None:
     """The timeout holds for it as for any cell that awaits."""
     stuck.ok("%crochet_config timeout 0.2")
     timed_out(stuck.run(source), "0.2", "await pending('stuck')")
+    stuck.ok("%crochet_config timeout 60")
+    awaits(stuck)
+
+
+def test_stop_run(stuck: Kernel) -> None:
+    """
+    The same for ``%run`` in a plain cell, which goes through IPython's own magic:
+    the frames of that are shown by IPython 8.
+    """
+    cell = begun(stuck, "%run -i stuck.py\nprint('went on')")
+    interrupt(cell)
+    stuck.ok("%crochet_config timeout 0.2")
+    late = stuck.run("%run -i stuck.py\nprint('went on')")
+    for each, kind in ((cell, "KeyboardInterrupt"), (late, "CellTimeout")):
+        assert each.only_error.ename == kind
+        assert each.only_error.lines[-1] == (3, "await pending('stuck')")
+        assert each.stdout == "begun\n"
+    assert stuck.value("cancelled") == ["stuck", "stuck"]
+    assert stuck.value("__name__") == "__main__"
     stuck.ok("%crochet_config timeout 60")
     awaits(stuck)
 

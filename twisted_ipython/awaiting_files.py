@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bdb
 import builtins
+import cProfile
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -215,7 +216,7 @@ def _is_profiled() -> bool:
     """Whether cProfile, as of ``%run -p``, is at work in this thread."""
     if sys.version_info >= (3, 12):
         return sys.monitoring.get_tool(sys.monitoring.PROFILER_ID) == "cProfile"
-    return type(sys.getprofile()).__module__ == "_lsprof"
+    return isinstance(sys.getprofile(), cProfile.Profile)
 
 
 def _is_debugged() -> bool:
