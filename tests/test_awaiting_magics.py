@@ -22,11 +22,11 @@ from terminals import Terminal
 
 # What IPython itself prints.
 TIMES = re.compile(
-    r"CPU times: user [\d.]+ \w+, sys: [\d.]+ \w+, total: [\d.]+ \w+\n"
-    r"Wall time: (?P<wall>[\d.]+) (?P<unit>\w+)\n"
+    r"CPU times: user [\d.e+-]+ \w+, sys: [\d.e+-]+ \w+, total: [\d.e+-]+ \w+\n"
+    r"Wall time: (?P<wall>[\d.e+-]+) (?P<unit>\w+)\n"
 )
 PER_LOOP = re.compile(
-    r"[\d.e+]+ \w+ ± [\d.e+]+ \w+ per loop "
+    r"[\d.e+-]+ \w+ ± [\d.e+-]+ \w+ per loop "
     r"\(mean ± std\. dev\. of (?P<runs>\d+) runs?, (?P<loops>[\d,]+) loops? each\)\n"
 )
 IN_SECONDS = {"s": 1, "ms": 1e-3, "μs": 1e-6, "\xb5s": 1e-6, "us": 1e-6, "ns": 1e-9}
@@ -499,6 +499,20 @@ def test_timeout_names_the_magic(stuck: Kernel) -> None:
     stuck.ok("%crochet_config timeout 0.2")
     error = stuck.run("x = 1\nx = %time await stuck()").only_error
     assert "from x = %time await stuck();" in error.evalue
+
+
+def test_on_a_reactor_without_asyncio(fresh_kernel: Callable[..., Kernel]) -> None:
+    """All of it works on Deferreds alone, too."""
+    kernel = fresh_kernel("--TwistedIPython.reactor=select")
+    assert kernel.ok("%time await sleep(0.01, 5)").result == "5"
+    assert PER_LOOP.search(kernel.ok("%timeit -n2 -r2 await sleep(0)").stdout)
+    assert "function calls" in kernel.ok("%prun await sleep(0.01)").page
+    write(kernel, "file.py", "seen = await sleep(0.01, 6)")
+    kernel.ok("%run -i file.py")
+    assert kernel.value("seen") == 6
+    write(kernel, "file.py", "seen = await sleep(0.01, 7)")
+    kernel.ok("await sleep(0)\n%run -i file.py")
+    assert kernel.value("seen") == 7
 
 
 # One in another
