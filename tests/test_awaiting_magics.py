@@ -448,7 +448,11 @@ each_stuck = pytest.mark.parametrize("source", STUCK.values(), ids=STUCK)
 @pytest.fixture
 def stuck(kernel: Kernel) -> Kernel:
     """A kernel with ``stuck()``, a coroutine function, and a file that awaits it."""
-    kernel.ok("async def stuck():\n    print('begun')\n    await pending('stuck')")
+    # Printed by the reactor, so that the cell awaits when it is to be read.
+    kernel.ok(
+        "async def stuck():\n    reactor.callLater(0, print, 'begun')\n"
+        "    await pending('stuck')"
+    )
     write(kernel, "stuck.py", "await stuck()")
     return kernel
 
@@ -609,9 +613,12 @@ def test_terminal(awaiting_terminal: Callable[..., Terminal], tmp_path: Path) ->
 def test_terminal_interrupt(awaiting_terminal: Callable[..., Terminal]) -> None:
     """Ctrl-C ends ``%time await``; the prompt is back and awaits."""
     terminal = awaiting_terminal()
-    terminal.run("from twisted.internet.defer import Deferred, succeed")
-    terminal.start("%time print('beg' 'un'), await Deferred()")
+    terminal.run("from twisted.internet import defer, reactor")
+    # Printed by the reactor, so that the cell awaits when it is to be read.
+    terminal.start(
+        "%time reactor.callLater(0, print, 'beg' 'un'), await defer.Deferred()"
+    )
     terminal.wait_for("begun")
     terminal.interrupt()
     assert "KeyboardInterrupt" in terminal.wait_for_prompt()
-    assert "'AWAITED'" in terminal.run("await succeed('awaited'.upper())")
+    assert "'AWAITED'" in terminal.run("await defer.succeed('awaited'.upper())")
