@@ -128,7 +128,7 @@ def address_displays(shell: Any, parent: Callable[[], Any]) -> Callable[[], None
     )
 
 
-def tell_streams(shell: Any) -> Callable[[Any], None]:
+def tell_streams() -> Callable[[Any], None]:
     """
     What tells the kernel's own streams which request it is that begins.
 
