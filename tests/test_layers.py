@@ -18,7 +18,15 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 # From the bottom up; a module imports from its own layer and those before it.
 LAYERS = {
     "internals": {"internals"},
-    "models": {"cells", "settings", "tracebacks", "advice", "errors"},
+    "models": {
+        "advice",
+        "cells",
+        "errors",
+        "settings",
+        "short_texts",
+        "states",
+        "tracebacks",
+    },
     "driving": {
         "bridge",
         "contexts",
@@ -30,12 +38,15 @@ LAYERS = {
     "services": {
         "eventual",
         "interrupts",
+        "live_states",
         "reactors",
         "reactor_thread",
         "shared_reactor",
         "run_in_reactor",
         "runner",
+        "shown_values",
         "stuck",
+        "watches",
     },
     "faces": {"raw_cells", "magics"},
     "switch": {"extension", "__init__"},

@@ -7,7 +7,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from crochet import EventualResult
 from IPython.core.completer import (
     CompletionContext,
     SimpleCompletion,
@@ -16,7 +15,7 @@ from IPython.core.completer import (
 )
 from IPython.core.error import UsageError
 
-from . import cells, eventual
+from . import cells, eventual, shown_values
 from .advice import add_advice, add_runner_advice
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
@@ -83,7 +82,7 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
-    _show_eventual_results(shell, undo)
+    undo.callback(shown_values.switch_on(shell, shared))
 
     interrupts = _interrupts.setdefault(
         shell, Interrupts(shell, shared.in_reactor_thread)
@@ -130,21 +129,6 @@ def _switch_on(
     _add_completer(shell, commands, undo)
 
     _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
-
-
-def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
-    formatter = shell.display_formatter.formatters["text/plain"]
-    before = formatter.for_type(
-        EventualResult, lambda result, p, cycle: p.text(eventual.state_text(result))
-    )
-
-    def restore() -> None:
-        if before is None:
-            formatter.pop(EventualResult, None)
-        else:
-            formatter.for_type(EventualResult, before)
-
-    undo.callback(restore)
 
 
 def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
