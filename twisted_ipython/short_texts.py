@@ -35,11 +35,12 @@ _FILE = re.compile(
     re.MULTILINE,
 )
 
-_type_name = type.__dict__["__name__"].__get__  # whatever the metaclass says
+_get_name = type.__dict__["__name__"].__get__  # whatever the metaclass says
 
 
 def type_name(value: object) -> str:
-    return str(_type_name(type(value)))
+    """The name of its class; it is asked neither, nor is its metaclass. Any thread."""
+    return shortened(str(_get_name(type(value))))
 
 
 def one_line(
@@ -64,10 +65,6 @@ def one_line(
         printer.pretty(value)
     except _Enough:
         pass
-    except CellStop:
-        raise
-    except BaseException:  # also SystemExit: a repr has no business to raise that
-        return type_name(value)
     return shortened("".join(printer.parts), length)
 
 
@@ -117,6 +114,17 @@ class _Line(RepresentationPrinter):
 
     def _printer(self, text: Callable[[Any], str]) -> Callable[..., None]:
         return lambda value, printer, cycle: self.text(text(value))
+
+    def pretty(self, obj: object) -> None:
+        before, left = len(self.parts), self._left
+        try:
+            super().pretty(obj)
+        except (_Enough, CellStop):
+            raise
+        except BaseException:  # also SystemExit: a repr has no business to raise that
+            del self.parts[before:]
+            self._left = left
+            self.text(type_name(obj))
 
     def text(self, obj: str) -> None:
         part = str.__str__(obj[: self._left])  # plain, if it is of a subclass
