@@ -39,7 +39,7 @@ def test_a_pending_value_is_a_display(kernel: Kernel) -> None:
     """As the value of a cell, it is a display with an id; Out and _ have it."""
     cell = kernel.ok("d = Deferred()\nd")
     assert texts(cell.displays) == [PENDING]
-    assert cell.displays[0]["text/html"] == "<pre>&lt;Deferred: pending&gt;</pre>"
+    assert ">&lt;Deferred: pending&gt;</pre>" in cell.displays[0]["text/html"]
     assert cell.display_ids[0] and cell.results == []
     assert kernel.ok(f"_ is d and Out[{cell.execution_count}] is d").result == "True"
 
@@ -310,7 +310,7 @@ def test_the_same_text_each_time(kernel: Kernel) -> None:
 
 WATCHED = {
     "Deferred": "Deferred()",
-    "EventualResult": "crochet.run_in_reactor(pending)()",
+    "EventualResult": "crochet.run_in_reactor(lambda: origin)()",
     "DelayedCall": "Clock().callLater(1, print)",
 }
 
@@ -320,7 +320,7 @@ def test_nothing_is_kept_alive(kernel: Kernel, made: str) -> None:
     """What was shown, and is dropped, is gone."""
     kernel.ok(
         "import gc, weakref\nfrom twisted.internet.task import Clock\n"
-        f"it = {made}\ngone = weakref.ref(it)\ndisplay(it)"
+        f"origin = Deferred()\nit = {made}\ngone = weakref.ref(it)\ndisplay(it)"
     )
     reactor_turn(kernel)
     kernel.ok("del it\n_ = gc.collect()")
