@@ -17,8 +17,13 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 
 # From the bottom up; a module imports from its own layer and those before it.
 LAYERS = {
-    "ground": {"replaced", "waiting"},
-    "internals": {"internals"},
+    "ground": {
+        "replaced",
+        "waiting",
+    },
+    "internals": {
+        "internals",
+    },
     "models": {
         "advice",
         "awaited_code",
@@ -27,6 +32,8 @@ LAYERS = {
         "errors",
         "origins",
         "settings",
+        "short_texts",
+        "states",
         "tracebacks",
     },
     "driving": {
@@ -49,6 +56,7 @@ LAYERS = {
         "followed_cells",
         "forwarding",
         "interrupts",
+        "live_states",
         "log_claims",
         "reactor_thread",
         "reactors",
@@ -56,10 +64,20 @@ LAYERS = {
         "run_in_reactor",
         "runner",
         "shared_reactor",
+        "shown_values",
         "stuck",
+        "watches",
     },
-    "faces": {"awaiting_magics", "magics", "raw_cells", "twisted_log"},
-    "switch": {"extension", "__init__"},
+    "faces": {
+        "awaiting_magics",
+        "magics",
+        "raw_cells",
+        "twisted_log",
+    },
+    "switch": {
+        "__init__",
+        "extension",
+    },
 }
 HEIGHT = {
     module: height

@@ -7,7 +7,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from crochet import EventualResult
 from IPython.core.completer import (
     CompletionContext,
     SimpleCompletion,
@@ -24,6 +23,7 @@ from . import (
     cells,
     eventual,
     failures,
+    shown_values,
     thread_contexts,
 )
 from .advice import add_advice, add_runner_advice
@@ -107,7 +107,7 @@ def _switch_on(
     if getattr(shell, "pt_app", None) is not None:
         undo.callback(above_prompt.switch_on())
     undo.callback(follow_cells(shell))
-    _show_eventual_results(shell, undo)
+    undo.callback(shown_values.switch_on(shell, shared))
 
     interrupts = _interrupts.setdefault(
         shell, Interrupts(shell, shared.in_reactor_thread)
@@ -164,21 +164,6 @@ def _switch_on(
     _add_magics(shell, awaiting_magics, undo)
     undo.callback(awaiting_magics.switch_on())
     _add_runner(shell, settings, runner, undo)
-
-
-def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
-    formatter = shell.display_formatter.formatters["text/plain"]
-    before = formatter.for_type(
-        EventualResult, lambda result, p, cycle: p.text(eventual.state_text(result))
-    )
-
-    def restore() -> None:
-        if before is None:
-            formatter.pop(EventualResult, None)
-        else:
-            formatter.for_type(EventualResult, before)
-
-    undo.callback(restore)
 
 
 def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:

@@ -255,6 +255,12 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
         failures.note(FailedCall(failure, logged), context)
         return True
 
+    def note_result(result: EventualResult) -> None:
+        if isinstance(crochet_internals.outcome(result).value, crochet.ReactorStopped):
+            crochet_internals.mark_retrieved(result)  # the process ends
+        else:
+            failures.note(FailedResult(result))
+
     undo = ExitStack()
     undo.callback(failures.forget)
     undo.callback(
@@ -262,11 +268,7 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
             lambda info: failures.note(FailedDeferred(info))
         )
     )
-    undo.callback(
-        crochet_internals.watch_failures(
-            lambda result: failures.note(FailedResult(result))
-        )
-    )
+    undo.callback(crochet_internals.watch_failures(note_result))
     undo.callback(claim_events(note_event))
     if shared.loop is not None:
         undo.callback(_watch_loop(shared.loop, failures))
