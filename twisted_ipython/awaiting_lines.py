@@ -41,7 +41,9 @@ _MADE = re.compile(
 IsWanted = Callable[[str, str, "str | None"], bool]
 
 
-def with_awaitable_magics(lines: list[str], is_wanted: IsWanted) -> list[str]:
+def with_awaitable_magics(
+    lines: list[str], is_wanted: IsWanted, *, in_reactor: bool = False
+) -> list[str]:
     """
     The lines of a cell in which the magics that are wanted are awaited.
 
@@ -51,6 +53,7 @@ def with_awaitable_magics(lines: list[str], is_wanted: IsWanted) -> list[str]:
     Args:
         lines: What IPython has made of a cell.
         is_wanted: Is asked about each call of one of ``MAGICS``.
+        in_reactor: Whether the cell runs as one that awaits in any case.
     """
     source = "".join(lines)
     if "().run_" not in source or not any(f"'{name}'" in source for name in MAGICS):
@@ -68,7 +71,7 @@ def with_awaitable_magics(lines: list[str], is_wanted: IsWanted) -> list[str]:
         )
 
     text = edited(_Place.ASYNC_FUNCTION)
-    if awaits(text):
+    if in_reactor or awaits(text):
         text = edited(_Place.ASYNC_FUNCTION, _Place.CELL)
     return text.splitlines(keepends=True)
 

@@ -84,7 +84,9 @@ class AwaitingMagics(Magics):
 
         def await_magics(lines: list[str]) -> list[str]:
             return (
-                with_awaitable_magics(lines, self._is_wanted)
+                with_awaitable_magics(
+                    lines, self._is_wanted, in_reactor=self._runner.takes_plain_cells
+                )
                 if self._is_on()
                 else lines
             )

@@ -64,6 +64,11 @@ class Runner:
     def __str__(self) -> str:
         return "twisted"  # what %autoawait shows
 
+    @property
+    def takes_plain_cells(self) -> bool:
+        """Whether those run in the reactor thread, too. Any thread."""
+        return bool(self._settings.cells == "reactor")
+
     def takes(self, transformed_cell: str, awaits: bool) -> bool:
         """
         Whether a cell is for the reactor thread: those that await, and all
@@ -75,7 +80,7 @@ class Runner:
         self._local.plain = False
         if (
             awaits
-            or self._settings.cells != "reactor"
+            or not self.takes_plain_cells
             or self._shell.loop_runner is not self
             or self._shared.in_reactor_thread()
             # What it captures may await, which nothing can in the reactor thread
