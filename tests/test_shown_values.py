@@ -56,13 +56,16 @@ def test_it_is_updated_in_place(kernel: Kernel) -> None:
 
 
 def test_the_update_finds_the_cell(kernel: Kernel) -> None:
-    """The update names the cell that shows the value as its parent."""
+    """It names the cell that shows the value as its parent, as what a repr prints."""
     if kernel.value("__import__('ipykernel').version_info[0]") < 7:
         pytest.skip("this ipykernel has one parent for all output of a moment")
+    kernel.ok("class Loud:\n    def __repr__(self): print('said'); return 'loud'")
     cell = kernel.ok("d = Deferred()\nd")
-    other = kernel.ok("display(d)\nreactor.callFromThread(d.callback, 42)")
-    updated(cell, "<Deferred: done, 42>")
-    updated(other, "<Deferred: done, 42>")
+    other = kernel.ok("display(d)\nreactor.callFromThread(d.callback, Loud())")
+    updated(cell, "<Deferred: done, loud>")
+    updated(other, "<Deferred: done, loud>")
+    cell.wait_for_output("said")
+    assert other.stdout == ""
     assert len(cell.own_updates) == len(other.own_updates) == 1
 
 

@@ -121,18 +121,18 @@ class Watches:
 
     def _tell(self, watch: Watch, state: Callable[[], State]) -> None:
         """Raises nothing, since who fired the value has nothing to do with this."""
-        places, watch.places = watch.places, {}
+        places, watch.places = list(watch.places.values()), {}
         watch.to_value = lambda: None
-        if not self._on:
-            return
-        try:
-            found = state()
-            for context, update in places.values():
+        found: State | None = None
+        for context, update in places if self._on else ():
+            try:
+                # There, too, what a ``repr`` prints finds the cell.
+                found = found or context.run(state)
                 context.run(update, found)
-        except BaseException:
-            # From a stream that is closed, or as Ctrl-C in a ``repr``. A stop of a
-            # cell that fires the value is raised again in that (``swallowed``).
-            pass
+            except BaseException:
+                # From a stream that is closed, or as Ctrl-C in a ``repr``. A stop of
+                # a cell that fires the value is raised again in that (``swallowed``).
+                pass
 
 
 class Watch:
