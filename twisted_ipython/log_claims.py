@@ -40,7 +40,7 @@ def begin_logging() -> None:
     Send Twisted's log to ``logging.getLogger("twisted")``, if nobody chose yet.
 
     Thread:
-        Reactor thread.
+        Shell thread, as ``claim_events``, so that one comes after the other.
     """
     global _to_logging
     if logging_has_begun():
@@ -56,7 +56,7 @@ def claim_events(claim: Claim) -> Callable[[], None]:
     Offer each event to ``claim``, which says whether it takes it; gives the undo.
 
     Thread:
-        Any. ``claim`` is called in the thread and the context that log.
+        Shell thread. ``claim`` is called in the thread and the context that log.
     """
     global _claims
     _claims = (*_claims, claim)

@@ -44,6 +44,7 @@ def run_in_thread(reactor: Any) -> SharedReactor:
     assert thread.ident is not None
     shared = SharedReactor(reactor, thread.ident, thread)
     atexit.register(shared.end)
+    begin_logging()
     reactor.callFromThread(_settle, reactor)
     return shared
 
@@ -74,7 +75,6 @@ def _settle(reactor: Any) -> None:
         reap = LoopingCall(reapAllProcesses)
         reap.clock = reactor
         reap.start(0.1, now=False)
-    begin_logging()
 
 
 def _daemon_thread(*args: Any, **kwargs: Any) -> threading.Thread:
