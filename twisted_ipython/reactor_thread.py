@@ -9,6 +9,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from contextlib import suppress
+from contextvars import Context
 from queue import SimpleQueue
 from typing import Any
 
@@ -45,7 +46,8 @@ def run_in_thread(reactor: Any) -> SharedReactor:
     shared = SharedReactor(reactor, thread.ident, thread)
     atexit.register(shared.end)
     begin_logging()
-    reactor.callFromThread(_settle, reactor)
+    # Not in the context of the cell that loads us: it goes on for ever.
+    Context().run(reactor.callFromThread, _settle, reactor)
     return shared
 
 
