@@ -176,6 +176,13 @@ class Cell:
         return [message.content["data"] for message in self._messages("display_data")]
 
     @property
+    def updates(self) -> list[dict[str, Any]]:
+        """The data of each display that was changed from here, by ``display_id``."""
+        return [
+            message.content["data"] for message in self._messages("update_display_data")
+        ]
+
+    @property
     def output(self) -> str:
         """All that the user reads under the cell, in order, without colours."""
         parts = []
