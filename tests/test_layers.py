@@ -17,18 +17,26 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 
 # From the bottom up; a module imports from its own layer and those before it.
 LAYERS = {
+    "ground": {"replaced"},
     "internals": {"internals"},
-    "models": {"cells", "settings", "tracebacks", "advice", "errors"},
+    "models": {"cells", "settings", "tracebacks", "advice", "errors", "origins"},
     "driving": {
         "bridge",
         "contexts",
         "executor",
+        "thread_contexts",
         "hosts",
         "swallowed",
         "awaiting_cell",
     },
     "services": {
         "eventual",
+        "captures",
+        "cell_reactor",
+        "failures",
+        "forwarding",
+        "log_claims",
+        "reports",
         "interrupts",
         "reactors",
         "reactor_thread",
@@ -37,7 +45,7 @@ LAYERS = {
         "runner",
         "stuck",
     },
-    "faces": {"raw_cells", "magics"},
+    "faces": {"raw_cells", "magics", "twisted_log"},
     "switch": {"extension", "__init__"},
 }
 HEIGHT = {

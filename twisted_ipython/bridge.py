@@ -57,9 +57,15 @@ class Bridged(Coroutine[Any, Any, Any]):
     task lets go of a Deferred that does not fire.
     """
 
-    def __init__(self, inner: Any, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        loop: AbstractEventLoop,
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
         self._inner = inner
         self._loop = loop
+        self._failed = failed  # called when the task is about to fail
         self._wait: Wait | None = None
         self.__name__ = getattr(inner, "__name__", type(inner).__name__)
         self.__qualname__ = getattr(inner, "__qualname__", self.__name__)
@@ -76,17 +82,17 @@ class Bridged(Coroutine[Any, Any, Any]):
     def send(self, value: Any) -> Any:
         wait = self._wait
         if wait is None:
-            return self._await(self._inner.send(value))
+            return self._resume(self._inner.send, value)
         if wait.cancelled is not None:
             return self._give_up(wait, wait.cancelled)
         self._wait = None
-        return self._await(self._inner.send(None))
+        return self._resume(self._inner.send, None)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         error = kind if isinstance(kind, BaseException) else (value or kind())
         wait = self._wait
         if wait is None:
-            return self._await(self._inner.throw(error))
+            return self._resume(self._inner.throw, error)
         if isinstance(error, CancelledError) and wait.cancelled is None:
             wait.cancelled = error
             try:
@@ -101,8 +107,17 @@ class Bridged(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         self._inner.close()
 
-    def _await(self, awaited: Any) -> Any:
-        """What the task is to wait for while ``awaited`` is awaited inside."""
+    def _resume(self, resume: Callable[[Any], Any], value: Any) -> Any:
+        """
+        Go on inside, up to the next await; gives what the task is to wait for.
+        """
+        try:
+            awaited = resume(value)
+        except (StopIteration, CancelledError):
+            raise
+        except BaseException:
+            self._failed()
+            raise
         if not isinstance(awaited, Deferred):
             return awaited
         self._wait = Wait(awaited, self._loop)
@@ -112,7 +127,7 @@ class Bridged(Coroutine[Any, Any, Any]):
         self._wait = None
         # Nobody else will ask how the cancelled Deferred ended.
         wait.deferred.addErrback(lambda failure: None)
-        return self._await(self._inner.throw(error))
+        return self._resume(self._inner.throw, error)
 
 
 class AdvisingFuture(Future[Any]):
@@ -130,9 +145,12 @@ class AdvisingFuture(Future[Any]):
     __iter__ = __await__
 
 
-def bridge(loop: AbstractEventLoop) -> Callable[[], None]:
+def bridge(loop: AbstractEventLoop, failed: Callable[[], object]) -> Callable[[], None]:
     """
     Let all tasks of ``loop`` await Deferreds; gives what undoes it.
+
+    Args:
+        failed: Called in a task that is about to fail.
 
     Thread:
         Any: each step is one assignment, and acts on tasks made afterwards.
@@ -140,7 +158,7 @@ def bridge(loop: AbstractEventLoop) -> Callable[[], None]:
     previous = loop.get_task_factory()
 
     def make_task(loop: AbstractEventLoop, coro: Any, **options: Any) -> Any:
-        bridged = Bridged(coro, loop)
+        bridged = Bridged(coro, loop, failed)
         if previous is None:
             return Task(bridged, loop=loop, **options)
         return previous(loop, bridged, **options)

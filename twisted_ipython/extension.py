@@ -4,7 +4,8 @@ What ``%load_ext`` switches on, and its exact reverse.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextvars import copy_context
 from typing import Any
 
 from crochet import EventualResult
@@ -15,20 +16,24 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.error import UsageError
+from IPython.core.magic import Magics
 
-from . import cells, eventual
+from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
 from .advice import add_advice, add_runner_advice
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
 from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
+from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .raw_cells import RawCells
 from .reactors import shared_reactor
+from .reports import mark_shown
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
 from .tracebacks import HiddenFrames, raised_in, was_suspended
+from .twisted_log import TwistedLogMagics
 
 RUNNER_NAME = "twisted"
 
@@ -56,7 +61,7 @@ def load(shell: Any) -> None:
         raise UsageError(str(error)) from error
     with ExitStack() as everywhere, ExitStack() as undo:
         if not _loaded:
-            _switch_on_everywhere(shared, everywhere)
+            _switch_on_everywhere(settings, shared, everywhere)
         _switch_on(shell, settings, shared, undo)
         _loaded[shell] = undo.pop_all()
         _everywhere.push(everywhere.pop_all())
@@ -71,10 +76,18 @@ def unload(shell: Any) -> None:
             _everywhere.close()
 
 
-def _switch_on_everywhere(shared: SharedReactor, undo: ExitStack) -> None:
+def _switch_on_everywhere(
+    settings: TwistedIPython, shared: SharedReactor, undo: ExitStack
+) -> None:
     undo.callback(shared.take_over())
+    undo.callback(thread_contexts.keep_contexts())
+    undo.callback(captures.let_others_pass())
+    _, switch_off = cell_reactor.switch_on(shared, lambda: settings.threads)
+    undo.callback(switch_off)
+    watcher, stop_watching = failures.watch(shared)
+    undo.callback(stop_watching)
     if shared.loop is not None:
-        undo.callback(bridge(shared.loop))
+        undo.callback(bridge(shared.loop, watcher.note_task))
     undo.callback(eventual.make_awaitable(shared.reactor))
 
 
@@ -83,6 +96,7 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
+    _follow_cells(shell, undo)
     _show_eventual_results(shell, undo)
 
     interrupts = _interrupts.setdefault(
@@ -106,6 +120,7 @@ def _switch_on(
         if shared.in_reactor_thread():
             add_advice(error, with_asyncio=shared.loop is not None)
         add_runner_advice(error)
+        mark_shown(error)
         if shell.InteractiveTB.mode == "Verbose":
             hidden.show(error)
         else:
@@ -123,13 +138,58 @@ def _switch_on(
 
     magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
+    log_magics = TwistedLogMagics(shell)
+    _add_magics(shell, log_magics, undo)
+    undo.callback(log_magics.switch_off)
+    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
         "%twisted_config": live_settings(settings),
     }
-    _add_completer(shell, commands, undo)
+    _add_completer(shell, settings, commands, undo)
 
-    _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
+    runner = Runner(shell, settings, shared, interrupts)
+    undo.callback(ipython.choose_runner(shell, runner.takes))
+    _add_runner(shell, settings, runner, undo)
+
+
+def _follow_cells(shell: Any, undo: ExitStack) -> None:
+    """Let what a cell starts know the cell."""
+
+    def around(
+        raw_cell: str, has_number: bool, cell_id: str | None
+    ) -> AbstractContextManager[object]:
+        outer = ORIGIN.get()
+        if outer is not None and (outer.running or not is_shell_thread()):
+            return nullcontext()  # a cell that a cell runs, as %%capture does
+        number = shell.execution_count if has_number else None
+        return begin(Origin(shell, number, cell_id, raw_cell))
+
+    undo.callback(ipython.around_cells(shell, around))
+    number = ipython.running_cell_number(shell)
+    if number is not None and ORIGIN.get() is None:
+        _follow_this_cell(shell, Origin(shell, number))
+    if hasattr(shell, "kernel"):
+        undo.callback(ipykernel.address_displays(shell, _parent_of_origin))
+
+
+def _follow_this_cell(shell: Any, origin: Origin) -> None:
+    """The cell that loads the extension has begun before we were asked."""
+    ORIGIN.set(origin)
+    origin.context = copy_context()
+    origin.running = True
+
+    def leave(*args: object) -> None:
+        shell.events.unregister("post_run_cell", leave)
+        origin.running = False
+        ORIGIN.set(None)
+
+    shell.events.register("post_run_cell", leave)
+
+
+def _parent_of_origin() -> Any:
+    origin = ORIGIN.get()
+    return None if origin is None else origin.parent
 
 
 def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
@@ -147,7 +207,7 @@ def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
     undo.callback(restore)
 
 
-def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
+def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:
     shell.register_magics(magics)
 
     # Only our own names: IPython's are made when they are first used, and a copy
@@ -160,11 +220,13 @@ def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
         shell.configurables.remove(magics)
 
     undo.callback(remove)
-    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
 
 
 def _add_completer(
-    shell: Any, commands: dict[str, tuple[str, ...]], undo: ExitStack
+    shell: Any,
+    settings: TwistedIPython,
+    commands: dict[str, tuple[str, ...]],
+    undo: ExitStack,
 ) -> None:
     @context_matcher()
     def twisted_settings_matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -176,7 +238,7 @@ def _add_completer(
         return {
             "completions": [
                 SimpleCompletion(word)
-                for word in completions(names, words.split(), context.token)
+                for word in completions(settings, names, words.split(), context.token)
             ],
             "suppress": True,
         }

@@ -7,18 +7,14 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
-import warnings
 from asyncio import AbstractEventLoop
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-from twisted.logger import ILogObserver, STDLibLogObserver, globalLogBeginner
-from zope.interface import implementer
-
-from .errors import CellStop
 from .executor import ReactorThreads
-from .internals.twisted import asyncio_loop, logging_has_begun
+from .internals.twisted import asyncio_loop
+from .log_claims import begin_logging
 from .shared_reactor import SharedReactor
 
 
@@ -78,21 +74,7 @@ def _settle(reactor: Any) -> None:
         reap = LoopingCall(reapAllProcesses)
         reap.clock = reactor
         reap.start(0.1, now=False)
-    if not logging_has_begun():
-        to_logging = STDLibLogObserver("twisted")
-
-        @implementer(ILogObserver)
-        def observe(event: dict[str, Any]) -> None:
-            # What ended a cell has been shown, with the cell. (Not by
-            # Failure.check, which knows subclasses of Exception only.)
-            failure = event.get("log_failure", event.get("failure"))
-            error = getattr(failure, "value", None)
-            if not isinstance(error, CellStop):
-                to_logging(event)
-
-        show = warnings.showwarning
-        globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False)
-        warnings.showwarning = show  # Python's warnings stay Python's
+    begin_logging()
 
 
 def _daemon_thread(*args: Any, **kwargs: Any) -> threading.Thread:

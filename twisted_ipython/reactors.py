@@ -121,7 +121,12 @@ def _check_usable(reactor: Any, frontend_loop: AbstractEventLoop | None) -> None
 def _adopt(reactor: Any) -> SharedReactor:
     """Use a reactor that somebody else runs, as it is."""
     answer: SimpleQueue[int] = SimpleQueue()
-    reactor.callFromThread(lambda: answer.put(threading.get_ident()))
+
+    def look() -> None:
+        reactor.getThreadPool()  # made here, if nobody has used it yet
+        answer.put(threading.get_ident())
+
+    reactor.callFromThread(look)
     try:
         thread_id = answer.get(timeout=ANSWER_WITHIN)
     except Empty:

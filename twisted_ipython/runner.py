@@ -24,6 +24,7 @@ from .errors import (
     CellTimeout,
     shown,
 )
+from .internals.ipython import is_capture
 from .interrupts import Inbox, Interrupts
 from .settings import TwistedIPython
 from .shared_reactor import STOPPED, SharedReactor
@@ -57,9 +58,32 @@ class Runner:
         self._settings = settings
         self._shared = shared
         self._interrupts = interrupts
+        self._local = threading.local()
 
     def __str__(self) -> str:
         return "twisted"  # what %autoawait shows
+
+    def takes(self, transformed_cell: str, awaits: bool) -> bool:
+        """
+        Whether a cell is for the reactor thread: those that await, and all
+        where the setting ``cells`` says so.
+
+        Thread:
+            The shell thread, just before it calls this runner or does not.
+        """
+        self._local.plain = False
+        if (
+            awaits
+            or self._settings.cells != "reactor"
+            or self._shell.loop_runner is not self
+            or self._shared.in_reactor_thread()
+            # What it captures may await, which nothing can in the reactor thread
+            # that is not a cell itself.
+            or is_capture(transformed_cell)
+        ):
+            return awaits
+        self._local.plain = True
+        return True
 
     def __call__(self, coro: Any) -> Any:
         """
@@ -90,7 +114,10 @@ class Runner:
 
     def _timeout(self) -> float | None:
         # A person in the debugger (%pdb) takes the time that it takes.
-        return None if self._shell.call_pdb else self._settings.timeout
+        # And a plain cell waits for nothing.
+        plain = getattr(self._local, "plain", False)
+        self._local.plain = False
+        return None if plain or self._shell.call_pdb else self._settings.timeout
 
 
 class Waiting:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from traitlets import Bool, TraitError, TraitType, Unicode
+from traitlets import Bool, Enum, TraitError, TraitType, Unicode
 from traitlets.config import Configurable
 
 
@@ -51,8 +51,31 @@ class Seconds(TraitType):  # type: ignore[type-arg]
         return number
 
 
+class Choice(Enum):  # type: ignore[type-arg]
+    """One of a few words."""
+
+    def info(self, as_rst: bool = False) -> str:
+        *others, last = self.values or ()
+        return f"{', '.join(others)} or {last}"
+
+    def from_string(self, s: str) -> str:
+        """Read what a person typed, in whatever case."""
+        return s.lower()
+
+
 class TwistedIPython(Configurable):
     """Awaiting Twisted in IPython."""
+
+    def text(self, name: str) -> str:
+        """The value of a setting as a person types it."""
+        value = getattr(self, name)
+        is_word = isinstance(value, str)
+        return value if is_word else seconds_text(value)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """The words that can be typed for a setting, apart from numbers."""
+        trait = self.traits()[name]
+        return tuple(trait.values or ()) if isinstance(trait, Choice) else ("none",)
 
     autoawait = Bool(
         False,
@@ -74,4 +97,21 @@ class TwistedIPython(Configurable):
         help="How long a cell that awaits may take before it is cancelled, in "
         "seconds: a positive number, or none to wait for ever (INFINITY, too). "
         "Default 60. Applies from the next cell.",
+    ).tag(config=True, live=True)
+
+    threads = Choice(
+        ("forward", "warn", "off"),
+        "forward",
+        help="What reactor.callLater, listenTCP and their kin do in a plain cell, "
+        "which is not in the reactor thread: forward (pass the call to the reactor "
+        "thread, and wait for what it gives), warn (call it here, and say that this "
+        "is not safe) or off (call it here). Default forward.",
+    ).tag(config=True, live=True)
+
+    cells = Choice(
+        ("shell", "reactor"),
+        "shell",
+        help="Where plain cells run: shell (the shell thread) or reactor (the "
+        "reactor thread, as cells that await; the reactor does nothing else "
+        "meanwhile). Default shell. Applies from the next cell.",
     ).tag(config=True, live=True)

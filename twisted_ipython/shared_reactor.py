@@ -13,10 +13,10 @@ from typing import Any
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
-from .contexts import call_later_in_context
 from .errors import CannotAwait, CellInterrupted, RunRefused, StopRefused
 from .hosts import AsyncioHost, DeferredHost, Host
 from .internals.twisted import asyncio_loop
+from .replaced import replace
 from .stuck import break_in
 
 # Seconds that the end of the process waits for the reactor to shut down, and
@@ -91,30 +91,19 @@ class SharedReactor:
 
     def take_over(self) -> Callable[[], None]:
         """
-        Make our own reactor the cells': it refuses what would end it, and each delayed call has a context of its own. Gives what undoes it.
-
-        On the instance, and not in a subclass: there are programs, Scrapy for
-        one, that want a reactor of exactly the type that they know.
+        Let our own reactor refuse what would end it; gives what undoes that.
 
         Thread:
             Shell thread.
         """
         if not self.ours:
             return lambda: None
-        methods = {
+        methods: dict[str, Callable[..., Any]] = {
             "run": _refuse_run,
             "stop": partial(self._refuse_stop, "stop"),
             "crash": partial(self._refuse_stop, "crash"),
-            "callLater": call_later_in_context(self.reactor),
         }
-        vars(self.reactor).update(methods)
-
-        def undo() -> None:
-            for name, method in methods.items():
-                if vars(self.reactor).get(name) is method:
-                    delattr(self.reactor, name)
-
-        return undo
+        return replace(self.reactor, methods)
 
     def _refuse_stop(self, method: str) -> None:
         refused = StopRefused(method)

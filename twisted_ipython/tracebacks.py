@@ -37,6 +37,8 @@ _MACHINERY = (
     _folder("crochet"),
     _folder("wrapt"),
     _TWISTED + os.path.join("_threads", ""),
+    _TWISTED + os.path.join("internet", "asyncioreactor.py"),
+    _TWISTED + os.path.join("internet", "base.py"),
     _TWISTED + os.path.join("internet", "defer.py"),
     _TWISTED + os.path.join("internet", "threads.py"),
     _TWISTED + os.path.join("python", "context.py"),
@@ -44,6 +46,18 @@ _MACHINERY = (
     _TWISTED + os.path.join("python", "log.py"),
     _TWISTED + os.path.join("python", "threadpool.py"),
 )
+
+
+# What calls a user's code out of an event loop.
+_CALLERS = (*_MACHINERY, _TWISTED, _folder("asyncio"))
+
+
+def users_part(head: TracebackType | None) -> TracebackType | None:
+    """Where a traceback leaves the loop's code for the user's, if it does."""
+    for tb in _chain(head):
+        if not tb.tb_frame.f_code.co_filename.startswith(_CALLERS):
+            return tb
+    return head
 
 
 def is_machinery(filename: str) -> bool:
@@ -81,7 +95,7 @@ class HiddenFrames:
         """Take the machinery out of ``error`` and what it came from."""
         if self._of is not error:
             self._of, self._heads, self._links = error, [], []
-        for one in _with_origins(error):
+        for one in with_origins(error):
             head = one.__traceback__
             if head is None:
                 continue
@@ -119,7 +133,7 @@ def _chain(head: TracebackType | None) -> Iterator[TracebackType]:
         head = head.tb_next
 
 
-def _with_origins(error: BaseException) -> list[BaseException]:
+def with_origins(error: BaseException) -> list[BaseException]:
     """``error``, its causes, contexts and the members of groups, each once."""
     found: dict[int, BaseException] = {}
     ahead: list[BaseException | None] = [error]

@@ -6,10 +6,14 @@ Tried with crochet 2.0.0 to 2.1.1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from crochet import EventualResult
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ..replaced import replace
 
 
 def is_done(result: EventualResult) -> bool:
@@ -35,3 +39,21 @@ def mark_retrieved(result: EventualResult) -> None:
 def deferred_of(result: EventualResult) -> Deferred[Any] | None:
     """What it is the result of; None before the reactor has begun it."""
     return result._deferred  # type: ignore[no-any-return]
+
+
+def watch_failures(note: Callable[[EventualResult], object]) -> Callable[[], None]:
+    """
+    Call ``note`` with each result that fails; gives what undoes it.
+
+    Thread:
+        ``note`` is called in the reactor thread.
+    """
+    set_result = EventualResult._set_result
+
+    def _set_result(self: EventualResult, result: Any) -> None:
+        is_news = isinstance(result, Failure) and not is_done(self)
+        set_result(self, result)
+        if is_news:
+            note(self)
+
+    return replace(EventualResult, {"_set_result": _set_result})

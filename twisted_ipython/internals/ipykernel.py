@@ -19,6 +19,8 @@ from typing import Any
 from IPython.core.async_helpers import _pseudo_sync_runner
 from IPython.core.events import EventManager
 
+from ..replaced import replace
+
 
 def kernel_loop(shell: Any) -> AbstractEventLoop | None:
     """The event loop that the kernel itself lives on; None at a terminal."""
@@ -79,6 +81,51 @@ def handle_sigint(
             set_handlers(signal.SIG_IGN, default)
 
     return undo
+
+
+def address_displays(shell: Any, parent: Callable[[], Any]) -> Callable[[], None]:
+    """
+    Let what is displayed name ``parent()`` as the request that it belongs to.
+
+    From ipykernel 7 on it does so by itself, by the context; before, that was
+    so for streams only, and rich output named whichever request came last.
+
+    Args:
+        parent: Gives the message of the request; None for the last one.
+
+    Thread:
+        ``parent`` is called in any thread that displays something.
+    """
+    from jupyter_client.session import extract_header
+
+    publisher = shell.display_pub
+    if isinstance(getattr(type(publisher), "parent_header", None), property):
+        return lambda: None
+
+    def address(message: dict[str, Any]) -> dict[str, Any]:
+        request = parent()
+        if request:
+            message["parent_header"] = extract_header(request)
+        return message
+
+    # Hooks are the publisher's own way to change messages; each thread has its own.
+    def addressed(send: Callable[..., Any]) -> Callable[..., Any]:
+        def send_addressed(*args: Any, **kwargs: Any) -> Any:
+            publisher.register_hook(address)
+            try:
+                return send(*args, **kwargs)
+            finally:
+                publisher.unregister_hook(address)
+
+        return send_addressed
+
+    return replace(
+        publisher,
+        {
+            name: addressed(getattr(publisher, name))
+            for name in ("publish", "clear_output")
+        },
+    )
 
 
 def flush_quickly(seconds: float) -> None:

@@ -113,6 +113,56 @@ def before_exit(shell: Any, end: Callable[[], object]) -> Callable[[], None]:
     return _wrap(shell, "_atexit_once", _atexit_once)
 
 
+def around_cells(
+    shell: Any,
+    around: Callable[[str, bool, str | None], AbstractContextManager[object]],
+) -> Callable[[], None]:
+    """
+    Enter ``around(raw_cell, has_number, cell_id)`` for as long as a cell runs.
+
+    Gives what undoes it. IPython's events are sent where the cell runs: for one
+    that awaits, that is not the thread that its frontend waits in.
+
+    Thread:
+        ``around`` is called in the shell thread.
+    """
+
+    def run_cell(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        def argument(position: int, name: str) -> Any:
+            return args[position] if len(args) > position else kwargs.get(name)
+
+        silent = argument(2, "silent")
+        has_number = bool(argument(1, "store_history")) and not silent
+        with around(argument(0, "raw_cell"), has_number, argument(4, "cell_id")):
+            return wrapped(*args, **kwargs)
+
+    return _wrap(shell, "run_cell", run_cell)
+
+
+def choose_runner(
+    shell: Any, is_for_runner: Callable[[str, bool], bool]
+) -> Callable[[], None]:
+    """
+    Let ``is_for_runner(transformed_cell, awaits)`` say which cells the shell's
+    runner gets; gives what undoes it. By default, it gets those that await.
+
+    Thread:
+        ``is_for_runner`` is called in the thread that ``run_cell`` is called in,
+        just before the runner.
+    """
+
+    def should_run_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        awaits = wrapped(*args, **kwargs)
+        return is_for_runner(kwargs.get("transformed_cell") or "", awaits)
+
+    return _wrap(shell, "should_run_async", should_run_async)
+
+
+def is_capture(transformed_cell: str) -> bool:
+    """Whether it is a ``%%capture`` cell, which runs its body as another cell."""
+    return transformed_cell.startswith("get_ipython().run_cell_magic('capture'")
+
+
 def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
     """
     Let a cell magic have nothing below its first line; gives what undoes it.
@@ -139,4 +189,10 @@ def running_cell_number(shell: Any) -> int | None:
     while frame is not None:
         number = shell.compile._filename_map.get(frame.f_code.co_filename, number)
         frame = frame.f_back
+    return number
+
+
+def cell_number(shell: Any, filename: str) -> int | None:
+    """The ``n`` of ``In [n]`` of the cell that was compiled as that file."""
+    number: int | None = shell.compile._filename_map.get(filename)
     return number

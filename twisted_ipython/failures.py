@@ -1,0 +1,275 @@
+"""
+What failed and nobody looked at: reported once, under the cell that started it.
+
+Twisted says so when a failed Deferred is collected as garbage, which is an hour
+later, or never while a variable has it. Here each failure is noted as it
+happens, and looked at again a moment later: what nothing has handled by then is
+reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import AbstractEventLoop
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import Context, copy_context
+from time import monotonic
+from typing import Any, Protocol
+
+import crochet
+from crochet import EventualResult
+from twisted.internet.defer import CancelledError, DebugInfo
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+
+from .internals import asyncio as asyncio_internals
+from .internals import crochet as crochet_internals
+from .internals import twisted as twisted_internals
+from .log_claims import claim_events
+from .origins import ORIGIN, Origin, context_of
+from .reports import exception_of, report, report_more, was_shown
+from .shared_reactor import SharedReactor
+
+# Seconds that a failure has to be handled, and between two looks.
+REPORT_AFTER = 0.5
+LOOK_EVERY = 0.25
+
+# Tracebacks that one cell gets at one look; the others are counted.
+AT_ONCE = 5
+
+_CANCELLED = (
+    CancelledError,
+    asyncio.CancelledError,
+    crochet.ReactorStopped,
+    GeneratorExit,
+)
+
+
+class Failed(Protocol):
+    """Something that has failed."""
+
+    what: str  # for a person: "a Deferred"
+
+    def failure(self) -> Failure | BaseException | None:
+        """What it failed with; None if that was handled since."""
+
+    def settle(self) -> None:
+        """Dealt with: nobody else is to report it."""
+
+    def made_at(self) -> list[str]:
+        """The stack that made it, as text, if that is known."""
+
+
+class FailedDeferred:
+    """A Deferred, known by the ``DebugInfo`` that it keeps its failure in."""
+
+    what = "a Deferred"
+
+    def __init__(self, info: DebugInfo) -> None:
+        self._info = info
+
+    def failure(self) -> Failure | None:
+        return self._info.failResult
+
+    def settle(self) -> None:
+        self._info.failResult = None
+
+    def made_at(self) -> list[str]:
+        return twisted_internals.creation_of(self._info)
+
+
+class FailedResult:
+    """An EventualResult that nobody has asked."""
+
+    what = "an EventualResult"
+
+    def __init__(self, result: EventualResult) -> None:
+        self._result = result
+
+    def failure(self) -> Failure | None:
+        if crochet_internals.was_retrieved(self._result):
+            return None
+        outcome: Failure = crochet_internals.outcome(self._result)
+        return outcome
+
+    def settle(self) -> None:
+        crochet_internals.mark_retrieved(self._result)
+
+    def made_at(self) -> list[str]:
+        return []
+
+
+class FailedTask:
+    """An asyncio task that nobody has awaited."""
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        name = getattr(task.get_coro(), "__qualname__", "")
+        self.what = f"the task {name}()" if name else "a task"
+
+    def failure(self) -> BaseException | None:
+        return asyncio_internals.unretrieved(self._task)
+
+    def settle(self) -> None:
+        asyncio_internals.mark_retrieved(self._task)
+
+    def made_at(self) -> list[str]:
+        return []
+
+
+class FailedCall:
+    """A call that raised into a loop, which can only log it."""
+
+    what = "a call"
+
+    def __init__(self, failure: Failure | BaseException) -> None:
+        self._failure = failure
+
+    def failure(self) -> Failure | BaseException:
+        return self._failure
+
+    def settle(self) -> None:
+        pass
+
+    def made_at(self) -> list[str]:
+        return []
+
+
+class Failures:
+    """
+    Thread:
+        ``note`` in any; all else in the reactor thread.
+    """
+
+    def __init__(self, shared: SharedReactor) -> None:
+        self._shared = shared
+        self._noted: deque[tuple[float, Context, Failed]] = deque()
+        self._looking = False
+
+    def note(self, failed: Failed, context: Context | None = None) -> None:
+        """
+        Report ``failed`` soon, unless it is handled by then.
+
+        Nothing, where no cell started it: that is Twisted's.
+        """
+        if context is None:
+            if ORIGIN.get() is None:
+                return
+            context = copy_context()
+        self._noted.append((monotonic(), context, failed))
+        if not self._looking:
+            self._looking = True
+            Context().run(self._shared.host.call, self._look_later)
+
+    def note_task(self) -> None:
+        """The task that runs now is about to fail."""
+        task = asyncio.current_task()
+        if task is not None:
+            self.note(FailedTask(task))
+
+    def forget(self) -> None:
+        """Leave what was noted and not reported to Twisted. Any thread."""
+        self._noted.clear()
+
+    def _look_later(self) -> None:
+        if self._noted:
+            self._shared.reactor.callLater(LOOK_EVERY, self._look)
+        else:
+            self._looking = False
+            if self._noted:  # noted in another thread, just now
+                self._looking = True
+                self._look_later()
+
+    def _look(self) -> None:
+        try:
+            counts: Counter[Origin | None] = Counter()
+            more: Counter[tuple[Origin | None, str]] = Counter()
+            contexts: dict[Origin | None, Context] = {}
+            while self._noted and self._noted[0][0] <= monotonic() - REPORT_AFTER:
+                _, context, failed = self._noted.popleft()
+                failure = failed.failure()
+                if failure is None:
+                    continue
+                failed.settle()
+                error = exception_of(failure)
+                if isinstance(error, _CANCELLED) or was_shown(error):
+                    continue
+                origin = context.get(ORIGIN)
+                counts[origin] += 1
+                if counts[origin] <= AT_ONCE:
+                    context.copy().run(report, failed.what, failure, failed.made_at())
+                else:
+                    more[origin, type(error).__name__] += 1
+                    contexts[origin] = context
+            for (origin, name), count in more.items():
+                contexts[origin].copy().run(report_more, name, count)
+        finally:
+            self._look_later()
+
+
+def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
+    """
+    Report what fails and is not handled; gives what does, and its undo.
+
+    Thread:
+        Shell thread.
+    """
+    failures = Failures(shared)
+
+    def note_event(event: dict[str, Any]) -> bool:
+        failure = twisted_internals.failure_of(event)
+        if (
+            failure is None
+            or event.get("log_level") not in (LogLevel.error, LogLevel.critical)
+            or twisted_internals.was_collected(event)
+        ):
+            return False
+        context = context_of(failure.value)
+        if context is None:
+            return False
+        failures.note(FailedCall(failure), context)
+        return True
+
+    undo = ExitStack()
+    undo.callback(failures.forget)
+    undo.callback(
+        twisted_internals.watch_failures(
+            lambda info: failures.note(FailedDeferred(info))
+        )
+    )
+    undo.callback(
+        crochet_internals.watch_failures(
+            lambda result: failures.note(FailedResult(result))
+        )
+    )
+    undo.callback(claim_events(note_event))
+    if shared.loop is not None:
+        undo.callback(_watch_loop(shared.loop, failures))
+    return failures, undo.close
+
+
+def _watch_loop(loop: AbstractEventLoop, failures: Failures) -> Callable[[], None]:
+    """What asyncio calls its exception handler with."""
+    before = loop.get_exception_handler()
+
+    def handle(loop: AbstractEventLoop, details: dict[str, Any]) -> None:
+        error = details.get("exception")
+        if isinstance(error, _CANCELLED):
+            return
+        context = asyncio_internals.context_of(details) or context_of(error)
+        if error is not None and context is not None and ORIGIN in context:
+            failures.note(FailedCall(error), context)
+        elif before is not None:
+            before(loop, details)
+        else:
+            loop.default_exception_handler(details)
+
+    loop.set_exception_handler(handle)
+
+    def undo() -> None:
+        if loop.get_exception_handler() is handle:
+            loop.set_exception_handler(before)
+
+    return undo
