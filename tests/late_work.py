@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from checks import everything_printed
-from kernels import Cell, Kernel
+from kernels import Cell, Kernel, plain
 
 SETUP = '''\
 import concurrent.futures, os, socket, sys
@@ -349,7 +349,7 @@ def heard_once(cell: Cell, gate: str) -> None:
     assert cell.stdout == f"out {gate}\n", kernel.report()
     assert cell.stderr == f"err {gate}\n", kernel.report()
     assert [display["text/plain"] for display in cell.displays] == [shown]
-    printed = everything_printed(kernel)
+    printed = plain(everything_printed(kernel))
     assert printed.count(f"out {gate}") == 1, kernel.report()
     assert printed.count(f"err {gate}") == 1, kernel.report()
     assert gate not in kernel.log, kernel.report()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from checks import MACHINERY, begun, everything_printed, interrupt, user_frames_only
-from kernels import Cell, Kernel
+from kernels import Cell, Kernel, plain
 from late_work import STARTERS, meanwhile, new_gate, open_gate, prepare
 from terminals import Terminal
 
@@ -86,10 +86,13 @@ def settle(kernel: Kernel) -> None:
     kernel.ok("pass")
 
 
+def everything_said(kernel: Kernel) -> str:
+    return plain(everything_printed(kernel) + kernel.log)
+
+
 def reports(kernel: Kernel, message: str) -> int:
     """How often a failure was shown, other than as the error of a cell."""
-    said = everything_printed(kernel) + kernel.log
-    return said.count(f"ValueError: {message}")
+    return everything_said(kernel).count(f"ValueError: {message}")
 
 
 def reported_once(cell: Cell, message: str, *, traceback: bool = True) -> None:
@@ -122,7 +125,7 @@ def not_reported(cell: Cell, message: str) -> None:
     settle(kernel)
     assert reports(kernel, message) == 0, kernel.report()
     assert reports(kernel, "second") == 1, kernel.report()
-    assert "Cancelled" not in everything_printed(kernel) + kernel.log, kernel.report()
+    assert "Cancelled" not in everything_said(kernel), kernel.report()
 
 
 # Reported

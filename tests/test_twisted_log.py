@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from checks import everything_printed
-from kernels import Cell, Kernel
+from kernels import Cell, Kernel, plain
 from late_work import (
     OF_ASYNCIO,
     OF_PYTHON,
@@ -103,7 +103,7 @@ def test_on(kernel: Kernel, starter: str, call: str, text: str) -> None:
     (line,) = lines(cell)
     assert text in line and cell.stdout == ""
     assert not re.search(r"\d:\d\d|\b20\d\d\b", line.replace(text, "")), line
-    assert everything_printed(kernel).count(text) == 1
+    assert plain(everything_printed(kernel)).count(text) == 1
     assert text not in kernel.log
 
 
@@ -128,7 +128,7 @@ def test_of_twisted_itself(kernel: Kernel, starter: str) -> None:
     )
     kernel.wait_until(lambda: "starting on" in cell.stderr, 10, "the event")
     kernel.ok("pass")
-    assert everything_printed(kernel).count(" starting on") == cell.stderr.count(
+    assert plain(everything_printed(kernel)).count(" starting on") == cell.stderr.count(
         " starting on"
     )
 
@@ -232,7 +232,7 @@ def test_finds_its_cell(kernel: Kernel, way: str, moment: str) -> None:
         hear(kernel, gate)
         cell.wait_for_output(f"logged {gate}", 5)
     assert len(lines(cell)) == 1, kernel.report()
-    assert everything_printed(kernel).count(f"logged {gate}") == 1
+    assert plain(everything_printed(kernel)).count(f"logged {gate}") == 1
 
 
 def test_captured(kernel: Kernel, text: str) -> None:
@@ -264,7 +264,7 @@ def test_failures_are_reported_once(kernel: Kernel, failing: str) -> None:
     cell.wait_for_output("ZeroDivisionError: division by zero", 10)
     kernel.run("import gc\nheld.clear()\ngc.collect();")
     settle(kernel)
-    printed = everything_printed(kernel)
+    printed = plain(everything_printed(kernel))
     assert printed.count("ZeroDivisionError: division by zero") == 1, kernel.report()
 
 
