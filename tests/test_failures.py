@@ -280,7 +280,7 @@ def test_names_the_creator(
     """With Twisted's debugging on, the report names the line that made the Deferred."""
     kernel = with_failures(fresh_kernel())
     kernel.ok("defer.setDebugging(True)")
-    body = f"\n\n\n\n\n\nkept = Deferred()\nkept.addCallback(lambda _: boom({message!r}))\nkept.callback(1)"
+    body = f"one = 1\n\n\n\n\n\nkept = Deferred()\nkept.addCallback(lambda _: boom({message!r}))\nkept.callback(1)"
     source = STARTERS[starter].format(body)
     line = source.splitlines().index("kept = Deferred()") + 1
     if starter == "run_in_reactor":

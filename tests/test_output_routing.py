@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -251,7 +252,7 @@ def test_run_cell_in_a_capture(kernel: Kernel) -> None:
 def test_work_of_a_nested_cell(kernel: Kernel) -> None:
     """Work that a nested cell starts belongs to the cell that the user ran."""
     gate = new_gate()
-    cell = kernel.ok(f"get_ipython().run_cell('by_callLater({gate!r})');")
+    cell = kernel.ok(f'get_ipython().run_cell("by_callLater({gate!r})");')
     with meanwhile(kernel, "capturing and awaiting"):
         hear(kernel, gate)
     heard_once(cell, gate)
@@ -384,11 +385,13 @@ def test_all_of_much(kernel: Kernel) -> None:
     cells = [
         kernel.start(
             STARTERS[starter].format(
-                f"def many(n=0, name={starter!r}):\n"
-                "    for i in range(n, n + 100): print(name, i)\n"
-                "    if n < 3300: reactor.callLater(0, many, n + 100)\n"
-                f"    else: touch('{starter}.many')\n"
-                "many()"
+                f"def many_of(name={starter!r}):\n"
+                "    def many(n=0):\n"
+                "        for i in range(n, n + 100): print(name, i)\n"
+                "        if n < 3300: reactor.callLater(0, many, n + 100)\n"
+                "        else: touch(name + '.many')\n"
+                "    many()\n"
+                "many_of()"
             )
         )
         for starter in STARTERS
@@ -426,17 +429,17 @@ def server(kernel: Kernel, request: pytest.FixtureRequest) -> Iterator[Cell]:
     yield cell
 
 
-def connection_to(kernel: Kernel) -> socket.socket:
-    """A connection of this process to the kernel's server."""
-    number = kernel.value("port.getHost().port")
-    return socket.create_connection(("127.0.0.1", number), timeout=10)
+def address_of(kernel: Kernel) -> tuple[str, int]:
+    """Where the kernel's server listens; asked in the shell thread."""
+    return "127.0.0.1", kernel.value("port.getHost().port")
 
 
 @pytest.mark.parametrize("moment", MEANWHILE)
 def test_server(kernel: Kernel, server: Cell, moment: str) -> None:
     """What a server's connections print is of the cell that listens."""
+    address = address_of(kernel)
     with meanwhile(kernel, moment):
-        with connection_to(kernel) as client:
+        with socket.create_connection(address, timeout=10) as client:
             client.sendall(b"first")
             assert client.recv(100) == b"first"
         server.wait_for_output("lost", 5)
@@ -493,7 +496,7 @@ def test_server_and_client(
 )
 def test_handled_by_another_cell(kernel: Kernel, server: Cell, change: str) -> None:
     """A connection that another cell pauses, resumes or writes to stays its own cell's."""
-    with connection_to(kernel) as client:
+    with socket.create_connection(address_of(kernel), timeout=10) as client:
         client.sendall(b"first")
         server.wait_for_output("received first")
         other = kernel.ok(
@@ -668,6 +671,40 @@ TERMINAL_STARTERS = {
 }
 
 
+_CURSOR = re.compile(
+    r"\x1b\[(\d*)([ABCDJK])|\x1b[^a-zA-Z]*[a-zA-Z=>]|\r|\n|[^\x1b\r\n]"
+)
+
+
+def screen(raw: str) -> list[str]:
+    """The lines that somebody sees: with what was moved over, written over and erased."""
+    lines, row, column = [""], 0, 0
+    for match in _CURSOR.finditer(raw):
+        count, move = int(match.group(1) or 1), match.group(2)
+        if move == "A":
+            row = max(0, row - count)
+        elif move == "B":
+            row += count
+        elif move == "C":
+            column += count
+        elif move == "D":
+            column = max(0, column - count)
+        elif move in ("J", "K"):
+            lines[row] = lines[row][:column]
+            if move == "J":
+                del lines[row + 1 :]
+        elif match.group() == "\r":
+            column = 0
+        elif match.group() == "\n":
+            row += 1
+        elif not match.group().startswith("\x1b"):
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + match.group() + line[column + 1 :]
+            column += 1
+        lines += [""] * (row + 1 - len(lines))
+    return [line.rstrip() for line in lines]
+
+
 @pytest.mark.parametrize("starter", TERMINAL_STARTERS)
 def test_above_the_prompt(session: Callable[..., Terminal], starter: str) -> None:
     """In a terminal, late output is lines of its own, and the half-typed line goes on."""
@@ -677,12 +714,10 @@ def test_above_the_prompt(session: Callable[..., Terminal], starter: str) -> Non
     terminal.wait_for("'half' +")
     open_in(terminal, "gate")
     terminal.wait_for("ERR gate")
-    # Drawn again below what was printed.
+    wanted = ["OUT gate", "ERR gate", f"In [{terminal.prompt_number}]: 'half' +"]
     terminal.wait_until(
-        lambda: "'half' +" in terminal.since.rpartition("ERR gate")[2], 5
+        lambda: screen(terminal.raw)[-3:] == wanted, 5, f"{wanted} on the screen"
     )
-    lines = [line.rstrip() for line in terminal.since.splitlines()]
-    assert "OUT gate" in lines and "ERR gate" in lines, terminal.report()
     terminal.type("'AND half'.lower()")
     terminal.wait_for("'halfand half'")
 
