@@ -13,6 +13,7 @@ import crochet
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.events import EventManager
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magics.execution import ExecutionMagics
 from IPython.core.ultratb import VerboseTB
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.base import ReactorBase
@@ -20,7 +21,9 @@ from twisted.internet.defer import succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogBeginner
 
+from twisted_ipython.awaiting_magics import RUN_OPTIONS
 from twisted_ipython.internals import crochet as crochet_internals
+from twisted_ipython.internals import ipython as ipython_internals
 from twisted_ipython.internals import twisted as twisted_internals
 
 
@@ -60,6 +63,16 @@ def test_ipython() -> None:
     assert callable(InteractiveShell._atexit_once)
     assert callable(VerboseTB.get_records)
     assert CachingCompiler()._filename_map == {}
+
+
+def test_magics() -> None:
+    """internals/ipython.py: how ``%time`` writes seconds, what runs files for ``%run``."""
+    assert ipython_internals.format_time(0.0123) == "12.3 ms"
+    assert "runner" in inspect.signature(ExecutionMagics.run).parameters
+    options = inspect.getsource(ExecutionMagics.run)
+    assert repr(RUN_OPTIONS) in options
+    for name in ("self.default_runner", "safe_execfile", "safe_run_module"):
+        assert name in options
 
 
 def test_ipykernel() -> None:

@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from twisted.internet.base import DelayedCall
 from twisted.logger import Logger
 
 from .internals.twisted import is_registered
@@ -62,6 +63,30 @@ class InContext:
     def context(self) -> Context:
         """The context that it is called in."""
         return self._context
+
+
+class LoggedInContext(InContext):
+    """
+    A call of a loop's, which logs what it raises: in its context, too.
+
+    So whoever observes the log prints under the cell.
+    """
+
+    __slots__ = ("_as",)
+
+    def __init__(self, function: Callable[..., Any], logged_as: str) -> None:
+        super().__init__(function)
+        self._as = logged_as
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._context.run(self.__wrapped__, *args, **kwargs)
+        except BaseException:
+            self._context.run(_log.failure, self._as)
+
+
+# Twisted's own, where it logs them.
+_log = Logger("twisted.internet.base")
 
 
 class Selectables:
@@ -120,8 +145,12 @@ def _call_later(reactor: Any, *, neutral: bool) -> Callable[..., Any]:
     base = reactor.callLater
 
     def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
-        if builtins.callable(callable):  # else, Twisted says what it thinks of it
+        if not builtins.callable(callable):
+            pass  # Twisted says what it thinks of that
+        elif DelayedCall.debug:  # it adds to the log where the call was made
             callable = InContext(callable)
+        else:
+            callable = LoggedInContext(callable, "while handling timed call")
         if neutral:  # asyncio's timer is for all calls, and has a context itself
             return Context().run(base, delay, callable, *args, **kw)
         return base(delay, callable, *args, **kw)
@@ -136,7 +165,7 @@ def _call_from_thread(
 
     def callFromThread(callable: Any, *args: Any, **kwargs: Any) -> None:
         if ORIGIN.get() is not None:
-            callable = InContext(callable)
+            callable = LoggedInContext(callable, "while handling thread call")
         base(callable, *args, **kwargs)
 
     def call_from_thread(callable: Any, *args: Any, **kwargs: Any) -> None:
@@ -155,10 +184,7 @@ def _call(function: Any, args: Any, kwargs: Any) -> None:
     try:
         function(*args, **kwargs)
     except BaseException:
-        _log.failure("while handling a call from a thread")
-
-
-_log = Logger("twisted.internet.base")
+        _log.failure("while handling thread call")
 
 
 def _spawn_process(reactor: Any) -> Callable[..., Any]:

@@ -4,8 +4,7 @@ What ``%load_ext`` switches on, and its exact reverse.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from contextvars import copy_context
+from contextlib import ExitStack
 from typing import Any
 
 from crochet import EventualResult
@@ -18,14 +17,23 @@ from IPython.core.completer import (
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
-from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
+from . import (
+    above_prompt,
+    captures,
+    cell_reactor,
+    cells,
+    eventual,
+    failures,
+    thread_contexts,
+)
 from .advice import add_advice, add_runner_advice
+from .awaiting_magics import AwaitingMagics
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
+from .followed_cells import follow_cells
 from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
-from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .raw_cells import RawCells
 from .reactors import shared_reactor
 from .reports import mark_shown
@@ -96,7 +104,9 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
-    _follow_cells(shell, undo)
+    if getattr(shell, "pt_app", None) is not None:
+        undo.callback(above_prompt.switch_on())
+    undo.callback(follow_cells(shell))
     _show_eventual_results(shell, undo)
 
     interrupts = _interrupts.setdefault(
@@ -136,7 +146,7 @@ def _switch_on(
     shell.events.register("pre_run_cell", raw_cells.note)
     undo.callback(shell.events.unregister, "pre_run_cell", raw_cells.note)
 
-    magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
+    magics = TwistedMagics(shell, settings, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
     log_magics = TwistedLogMagics(shell)
     _add_magics(shell, log_magics, undo)
@@ -150,46 +160,10 @@ def _switch_on(
 
     runner = Runner(shell, settings, shared, interrupts)
     undo.callback(ipython.choose_runner(shell, runner.takes))
+    awaiting_magics = AwaitingMagics(shell, runner)
+    _add_magics(shell, awaiting_magics, undo)
+    undo.callback(awaiting_magics.switch_on())
     _add_runner(shell, settings, runner, undo)
-
-
-def _follow_cells(shell: Any, undo: ExitStack) -> None:
-    """Let what a cell starts know the cell."""
-
-    def around(
-        raw_cell: str, has_number: bool, cell_id: str | None
-    ) -> AbstractContextManager[object]:
-        outer = ORIGIN.get()
-        if outer is not None and (outer.running or not is_shell_thread()):
-            return nullcontext()  # a cell that a cell runs, as %%capture does
-        number = shell.execution_count if has_number else None
-        return begin(Origin(shell, number, cell_id, raw_cell))
-
-    undo.callback(ipython.around_cells(shell, around))
-    number = ipython.running_cell_number(shell)
-    if number is not None and ORIGIN.get() is None:
-        _follow_this_cell(shell, Origin(shell, number))
-    if hasattr(shell, "kernel"):
-        undo.callback(ipykernel.address_displays(shell, _parent_of_origin))
-
-
-def _follow_this_cell(shell: Any, origin: Origin) -> None:
-    """The cell that loads the extension has begun before we were asked."""
-    ORIGIN.set(origin)
-    origin.context = copy_context()
-    origin.running = True
-
-    def leave(*args: object) -> None:
-        shell.events.unregister("post_run_cell", leave)
-        origin.running = False
-        ORIGIN.set(None)
-
-    shell.events.register("post_run_cell", leave)
-
-
-def _parent_of_origin() -> Any:
-    origin = ORIGIN.get()
-    return None if origin is None else origin.parent
 
 
 def _show_eventual_results(shell: Any, undo: ExitStack) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from IPython import get_ipython
 
+from . import waiting
 from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .shared_reactor import SharedReactor
 
@@ -106,10 +107,10 @@ class Forwarding:
     def _forward(self, direct: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Shell thread: call it there; gives, or raises, what comes of it."""
         answers: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        waiting = True
+        wanted = True
 
         def run() -> None:
-            if not waiting:  # interrupted: nobody wants it any more
+            if not wanted:  # interrupted: nobody wants it any more
                 return
             try:
                 value = direct(*args, **kwargs)
@@ -128,9 +129,9 @@ class Forwarding:
         try:
             with starter:
                 self._shared.host.call(run)
-            answer = answers.get()
+            answer = waiting.get(answers)
         finally:
-            waiting = False
+            wanted = False
             self._shared.when_stopped.discard(reactor_stopped)
         return answer()
 

@@ -8,12 +8,15 @@ set handlers up there: a log is a log.
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import (
     ILogObserver,
+    LoggingFile,
     STDLibLogObserver,
     globalLogBeginner,
     globalLogPublisher,
@@ -28,6 +31,7 @@ Claim = Callable[[Event], bool]
 
 # Assigned whole, read in whatever thread logs.
 _claims: tuple[Claim, ...] = ()
+_local = threading.local()
 _to_logging: Callable[[Event], object] | None = None  # once we have begun
 
 
@@ -75,9 +79,19 @@ def _log(event: Event) -> None:
     if isinstance(getattr(failure_of(event), "value", None), CellStop):
         return
     claimed = _claimed(event)
-    if not claimed or logging.getLogger("twisted").hasHandlers():
+    if not logging.getLogger("twisted").hasHandlers() and (
+        # Then logging prints to sys.stderr; log.startLogging() has made Twisted's
+        # log of that.
+        claimed or isinstance(sys.stderr, LoggingFile)
+    ):
+        return
+    if not getattr(_local, "logging", False):  # a handler may print there, too
         assert _to_logging is not None
-        _to_logging(event)
+        _local.logging = True
+        try:
+            _to_logging(event)
+        finally:
+            _local.logging = False
 
 
 @implementer(ILogObserver)

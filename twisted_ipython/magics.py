@@ -43,13 +43,11 @@ class TwistedMagics(Magics):
         self,
         shell: Any,
         settings: TwistedIPython,
-        reactor: Any,
         host: Host,
         raw_cells: RawCells,
     ) -> None:
         super().__init__(shell)
         self._settings = settings
-        self._reactor = reactor
         self._host = host
         self._raw_cells = raw_cells
 
@@ -91,7 +89,6 @@ class TwistedMagics(Magics):
             )
         return run_in_reactor(
             self.shell,
-            self._reactor,
             self._host,
             cell,
             raw_cell=self._raw_cells.current() or f"%%run_in_reactor {line}\n{cell}",

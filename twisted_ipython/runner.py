@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from . import waiting
 from .awaiting_cell import Cell, Message
 from .errors import (
     CannotAwait,
@@ -163,9 +164,7 @@ class Waiting:
     def _next(self, seconds: float | None) -> Message | None:
         """The next message; None if none comes in time."""
         try:
-            if seconds is None:
-                return self._inbox.get()
-            return self._inbox.get(timeout=max(0, min(seconds, threading.TIMEOUT_MAX)))
+            return waiting.get(self._inbox, seconds)
         except Empty:
             return None
         except KeyboardInterrupt:  # from a SIGINT handler that is not ours

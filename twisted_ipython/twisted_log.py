@@ -12,9 +12,9 @@ from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
-from twisted.logger import InvalidLogLevelError, LogLevel, formatEvent
+from twisted.logger import InvalidLogLevelError, LogLevel
 
-from .internals.twisted import failure_of, was_collected
+from .internals.twisted import failure_of, message_of, was_collected
 from .log_claims import claim_events
 from .origins import context_of
 
@@ -84,7 +84,7 @@ def text(event: dict[str, Any]) -> str:
     The failure in it, if there is one, is reported on its own.
     """
     level = event.get("log_level") or LogLevel.info
-    message = formatEvent(event)
+    message = message_of(event)
     failure = failure_of(event)
     if not message and failure is not None:
         message = str(failure.value)

@@ -178,6 +178,35 @@ def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
     return _wrap(shell, "run_cell_magic", run_cell_magic)
 
 
+def run_files_by(
+    shell: Any, execfile: Callable[..., Any], run_module: Callable[..., Any]
+) -> Callable[[], None]:
+    """
+    Run the files and modules of ``%run`` by these; gives what undoes it.
+
+    They take the shell's own ``safe_execfile`` or ``safe_run_module``, and then
+    what that takes.
+    """
+
+    def safe_execfile(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return execfile(wrapped, *args, **kwargs)
+
+    def safe_run_module(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return run_module(wrapped, *args, **kwargs)
+
+    undo = ExitStack()
+    undo.callback(_wrap(shell, "safe_execfile", safe_execfile))
+    undo.callback(_wrap(shell, "safe_run_module", safe_run_module))
+    return undo.close
+
+
+def format_time(seconds: float) -> str:
+    """``1.23 s``, as ``%time`` writes it."""
+    from IPython.core.magics.execution import _format_time  # made when first used
+
+    return str(_format_time(seconds))
+
+
 def running_cell_number(shell: Any) -> int | None:
     """
     The ``n`` of ``In [n]`` of the cell that is running in this thread.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import defer
-from twisted.logger import globalLogBeginner
+from twisted.logger import formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 
 
@@ -87,6 +87,13 @@ def failure_of(event: dict[str, Any]) -> Failure | None:
     """The failure that a log event is about; older Twisteds have another name."""
     failure: Failure | None = event.get("log_failure", event.get("failure"))
     return failure
+
+
+def message_of(event: dict[str, Any]) -> str:
+    """What a log event says, without the traceback of its failure."""
+    if failure_of(event) is not None and event.get("isError"):  # of log.err()
+        return str(event.get("why") or "")
+    return formatEvent(event)
 
 
 def was_collected(event: dict[str, Any]) -> bool:
