@@ -314,10 +314,10 @@ def meanwhile(kernel: Kernel, name: str) -> Iterator[None]:
     assert cell.status == "ok", kernel.report()
     if "captur" in name:
         assert cell.output == "", kernel.report()
-        assert kernel.value("captured.stdout") == "begun\nended\n"
-        assert kernel.value("captured.stderr") == "ended\n"
         displays = "[shown.data['text/plain'] for shown in captured.outputs]"
-        assert kernel.value(displays) == ["'begun'", "'ended'"]
+        captured = kernel.value(f"(captured.stdout, captured.stderr, {displays})")
+        wanted = ("begun\nended\n", "ended\n", ["'begun'", "'ended'"])
+        assert captured == wanted, f"{captured}\n{kernel.report()}"
     else:
         assert cell.stdout == "begun\nended\n", kernel.report()
         assert cell.stderr == "ended\n", kernel.report()
