@@ -349,7 +349,7 @@ def heard_once(cell: Cell, gate: str) -> None:
     assert cell.stdout == f"out {gate}\n", kernel.report()
     assert cell.stderr == f"err {gate}\n", kernel.report()
     assert [display["text/plain"] for display in cell.displays] == [shown]
+    # The name is one write; a line is several, and the streams' parts may mix.
     printed = plain(everything_printed(kernel))
-    assert printed.count(f"out {gate}") == 1, kernel.report()
-    assert printed.count(f"err {gate}") == 1, kernel.report()
+    assert printed.count(gate) == 2, kernel.report()
     assert gate not in kernel.log, kernel.report()
