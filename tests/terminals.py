@@ -118,6 +118,11 @@ class Terminal:
         return readable(self._raw)
 
     @property
+    def raw(self) -> str:
+        """The same, with colours and cursor movements."""
+        return self._raw
+
+    @property
     def since(self) -> str:
         """All there was to read since the last input."""
         return self.transcript[self._mark :]

@@ -75,6 +75,7 @@ class Forwarding:
     def __init__(self, shared: SharedReactor, mode: Callable[[], str]) -> None:
         self._shared = shared
         self._mode = mode
+        self._local = threading.local()
         self._warned: set[tuple[Origin | None, str]] = set()
 
     def method(
@@ -96,13 +97,22 @@ class Forwarding:
             mode = self._mode()
             if mode == "forward" and not self._shared.stopped:
                 return self._forward(of_cell, args, kwargs)
-            if mode == "warn":
+            if mode == "warn" and not getattr(self._local, "inside", False):
                 self._warn(name)
+                return self._call_inside(direct, args, kwargs)
             return direct(*args, **kwargs)
 
         method.__name__ = method.__qualname__ = name
         method.__doc__ = base.__doc__
         return method
+
+    def _call_inside(self, direct: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call it here; what it calls itself is not the user's doing."""
+        self._local.inside = True
+        try:
+            return direct(*args, **kwargs)
+        finally:
+            self._local.inside = False
 
     def _forward(self, direct: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Shell thread: call it there; gives, or raises, what comes of it."""

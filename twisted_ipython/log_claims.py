@@ -1,8 +1,8 @@
 """
 Twisted's log events, offered to those who say something about them themselves.
 
-What is claimed does not go to Python's ``logging`` as well, unless somebody has
-set handlers up there: a log is a log.
+What is claimed does not go to Python's ``logging`` as well, unless that keeps it
+in a file or the like: a log is a log.
 """
 
 from __future__ import annotations
@@ -79,12 +79,11 @@ def _log(event: Event) -> None:
     if isinstance(getattr(failure_of(event), "value", None), CellStop):
         return
     claimed = _claimed(event)
-    if not logging.getLogger("twisted").hasHandlers() and (
-        # Then logging prints to sys.stderr; log.startLogging() has made Twisted's
-        # log of that.
-        claimed or isinstance(sys.stderr, LoggingFile)
-    ):
+    logger = logging.getLogger("twisted")
+    if claimed and not _is_kept(logger):
         return
+    if isinstance(sys.stderr, LoggingFile) and not logger.hasHandlers():
+        return  # it would be printed there, which is Twisted's log again
     if not getattr(_local, "logging", False):  # a handler may print there, too
         assert _to_logging is not None
         _local.logging = True
@@ -92,6 +91,17 @@ def _log(event: Event) -> None:
             _to_logging(event)
         finally:
             _local.logging = False
+
+
+def _is_kept(logger: logging.Logger | None) -> bool:
+    """Whether a handler has it somewhere else than on the screen, as in a file."""
+    while logger is not None:
+        for handler in logger.handlers:
+            stream = getattr(handler, "stream", None)
+            if stream is None or isinstance(handler, logging.FileHandler):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 @implementer(ILogObserver)
