@@ -75,7 +75,7 @@ def _load(
     """What each request took, for both kinds of connections."""
     measured = {}
     port = server.ask("serve", routed)
-    if routed and client.ask("whose", port) != "True":
+    if client.ask("whose", port) != "True" and routed:
         raise RuntimeError("a request is not handled in the context of the cell")
     for keep_alive, requests in REQUESTS.items():
         requests = effort.times(requests)
@@ -149,8 +149,9 @@ _ROUTING_NOTES = (
     "reactor, started by a cell; the client is another process on the same CPU, which "
     f"asks on {AT_ONCE} connections at once by raw sockets. Routing off is the same "
     "cell in the same process after `%unload_ext twisted_ipython`, on and off in turns, "
-    "each time with another port and new connections. With routing on, a request is "
-    "asked first whether it is handled in the context of the server's cell. The target "
+    "each time with another port and new connections. The first request is asked "
+    "whether it is handled in the context of the server's cell, as it must be with "
+    "routing on. The target "
     "is held against the CPU time, user and system, of the whole server process: the "
     "rate also has the client's part in it, and what else the machine does.",
     "A callback is timed in the reactor thread as CPU time of the process, from asking "
