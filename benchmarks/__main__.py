@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import inprocess, processes, upstream
+from . import inprocess, processes, routing, upstream
 from .figures import Group
 from .report import report
 from .turns import FULL, QUICK, Effort, Measurements, measure_in_turns
@@ -21,7 +21,12 @@ from .workers import own_environment, pin
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 
 # In the order of the table.
-NAMES = ("awaiting", "kernel", "magic", "load", "gather", "memory", "exit", "many")
+NAMES = (
+    *("awaiting", "kernel", "magic", "load", "gather", "memory", "exit", "many"),
+    *("routing", "forwarding"),
+)
+# What compares nothing with upstream, which then need not be fetched.
+ALONE = {"routing", "forwarding"}
 
 
 def main() -> None:
@@ -44,12 +49,13 @@ def main() -> None:
     options = parser.parse_args()
 
     cpu = pin()
-    missing = upstream.fetch()
+    names = options.only or NAMES
+    missing = "" if ALONE.issuperset(names) else upstream.fetch()
     if missing:
         say(missing)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     effort = QUICK if options.quick else FULL
-    groups = run(options.only or NAMES, effort, missing)
+    groups = run(names, effort, missing)
     text = report(groups, facts(cpu, load))
     print(text, end="")
     if not options.quick and not options.only:
@@ -78,6 +84,8 @@ def run(
             ("load", processes.load),
             ("memory", processes.memory),
             ("exit", processes.leave),
+            ("routing", routing.routing),
+            ("forwarding", routing.forwarding),
         ):
             if name in names:
                 groups[name] = suite(effort, Measurements(missing), say)

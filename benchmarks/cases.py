@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from . import callbacks
 from .sides import hop_runner
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ _OTHERS: dict[str, Callable[..., list[float]]] = {
     "magic shown": _time_eventual(MAGIC_CELL, silent=False),
     "plain shown": _time_eventual(PLAIN_CELL, silent=False),
     "plain waits": _waiting,
+    **callbacks.CASES,
 }
 
 

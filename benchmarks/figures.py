@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Literal
 
-Unit = Literal["seconds", "bytes", "blocks"]
+Unit = Literal["seconds", "bytes", "blocks", "per second"]
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ def amount(value: float, unit: Unit) -> str:
         return f"{value:.1f} B"
     if unit == "blocks":
         return f"{value:.3f}"
+    if unit == "per second":
+        return f"{value:,.0f}/s"
     for scale, name in ((1, "s"), (1e-3, "ms")):
         if abs(value) >= scale:
             return f"{_three_digits(value / scale)} {name}"

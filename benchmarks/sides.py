@@ -11,15 +11,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 TOP = Path(__file__).resolve().parent.parent
 UPSTREAM = Path(__file__).resolve().parent / ".upstream"
+
+Made = TypeVar("Made")
+
+# Set by in_cell: what it starts has it, where contexts are kept.
+IN_CELL: ContextVar[bool] = ContextVar("in_cell", default=False)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,37 @@ def set_up(shell: InteractiveShell, side: Side) -> None:
         load(shell)
         check_loaded(side)
         shell.run_line_magic("autoawait", "twisted")
+
+
+def switch(shell: InteractiveShell, on: bool) -> None:
+    """
+    Load the extension, or unload it; its reactor runs on in any case.
+
+    Raises:
+        RuntimeError: It is not as asked for.
+    """
+    assert shell.extension_manager is not None
+    name, loaded = "twisted_ipython", shell.extension_manager.loaded
+    if (name in loaded) != on:
+        shell.run_line_magic("load_ext" if on else "unload_ext", name)
+    if (name in loaded) != on:
+        raise RuntimeError(f"{name} could not be {'loaded' if on else 'unloaded'}")
+
+
+def in_cell(shell: InteractiveShell, work: Callable[[], Made]) -> Made:
+    """Call ``work`` in a cell; gives, or raises, what comes of it."""
+    found = []
+
+    def mark_and_work() -> None:
+        token = IN_CELL.set(True)
+        try:
+            found.append(work())
+        finally:
+            IN_CELL.reset(token)
+
+    shell.user_ns["work"] = mark_and_work
+    shell.run_cell("work()").raise_error()
+    return found[0]
 
 
 def import_reactor(kind: str) -> Any:

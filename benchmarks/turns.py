@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from .figures import Row, Series, Unit, series
 from .sides import UPSTREAM_SIDE, Side
 from .workers import Worker, WorkerFailed
 
 Case = str
+Turn = TypeVar("Turn")
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Measurements:
         self.upstream_missing = f"failed: {lines[-1]}"
 
 
-def in_turns(sides: list[Side], rounds: int) -> Iterator[list[Side]]:
-    """The sides for each round, each time beginning with another one."""
+def in_turns(sides: list[Turn], rounds: int) -> Iterator[list[Turn]]:
+    """The sides, or whatever takes turns, each time beginning with another one."""
     for number in range(rounds):
         first = number % len(sides)
         yield sides[first:] + sides[:first]

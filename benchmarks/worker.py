@@ -12,9 +12,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from . import cases, sides
+from . import cases, sides, web_client
 from .sides import Side
 
 
@@ -34,6 +35,11 @@ def main(side: Side) -> None:
         "grow": lambda case, times: cases.run_cells(shell, cases.CELLS[case], times),
         "load": lambda: time_load(shell, side),
         "import": lambda: sides.import_time(side.reactor),
+        "cpu": time.process_time,
+        "serve": lambda routed: web_server(shell).serve(routed),
+        "stop": lambda: web_server(shell).stop(),
+        "request": web_client.load,
+        "whose": web_client.whose,
     }
     for line in sys.stdin:
         order, *arguments = json.loads(line)
@@ -59,6 +65,13 @@ def time_load(shell: Any, side: Side) -> float:
     seconds = time.perf_counter() - began
     sides.check_loaded(side)
     return seconds
+
+
+@lru_cache(maxsize=1)
+def web_server(shell: Any) -> Any:
+    from .web_server import WebServer  # which needs the reactor
+
+    return WebServer(shell)
 
 
 if __name__ == "__main__":
