@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from .contexts import Selectables, pool_methods, reactor_methods
+from .contexts import pool_methods, reactor_methods
 from .forwarding import METHODS, Forwarding
 from .replaced import replace
 from .shared_reactor import SharedReactor
 
 
-def switch_on(
-    shared: SharedReactor,
-    threads: Callable[[], str],
-) -> tuple[Selectables, Callable[[], None]]:
+def switch_on(shared: SharedReactor, threads: Callable[[], str]) -> Callable[[], None]:
     """
-    Replace the methods that cells call; gives what they opened, and the undo.
+    Replace the methods that cells call; gives what undoes it.
 
     Args:
         threads: Gives the setting of that name.
@@ -29,18 +26,19 @@ def switch_on(
     Thread:
         Shell thread.
     """
-    reactor = shared.reactor
-    selectables = Selectables(reactor)
+    reactor, pool = shared.reactor, shared.reactor.getThreadPool()
     forwarding = Forwarding(shared, threads)
-    methods = reactor_methods(reactor, shared.loop, selectables)
-    for name in METHODS:
-        base = getattr(reactor, name, None)
-        if base is not None:
-            of_cell = methods.get(name, base)
-            keeps = name in ("addReader", "addWriter")  # also what a cell has opened
-            methods[name] = forwarding.method(name, of_cell if keeps else base, of_cell)
-    pool = reactor.getThreadPool()
+    methods = {
+        name: forwarding.method(name, getattr(reactor, name))
+        for name in METHODS
+        if hasattr(reactor, name)
+    }
+    methods.update(
+        reactor_methods(
+            reactor, shared.loop, shared.host.thread_id, forwarding.elsewhere
+        )
+    )
     undo = ExitStack()
     undo.callback(replace(reactor, methods))
     undo.callback(replace(pool, pool_methods(pool)))
-    return selectables, undo.close
+    return undo.close

@@ -17,18 +17,20 @@ from __future__ import annotations
 import builtins
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
+from threading import get_ident
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from twisted.internet.base import DelayedCall
 from twisted.logger import Logger
 
-from .internals.twisted import is_registered
+from .internals.twisted import registered, timer_method
 from .origins import ORIGIN, note_context
 
 Methods = dict[str, Callable[..., Any]]
+Elsewhere = Callable[[str, Callable[..., Any], Any, Any], Any]
 
 
 class InContext:
@@ -38,19 +40,19 @@ class InContext:
     Looks like the function to what shows a delayed call.
     """
 
-    __slots__ = ("__wrapped__", "_context")
+    __slots__ = ("__wrapped__", "_run")
 
     def __init__(
         self, function: Callable[..., Any], context: Context | None = None
     ) -> None:
         self.__wrapped__ = function
-        self._context = copy_context() if context is None else context
+        self._run = (copy_context() if context is None else context).run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._context.run(self.__wrapped__, *args, **kwargs)
+            return self._run(self.__wrapped__, *args, **kwargs)
         except BaseException as error:
-            note_context(error, self._context)  # who logs it is outside
+            note_context(error, self.context)  # who logs it is outside
             raise
 
     def __getattr__(self, name: str) -> Any:
@@ -62,98 +64,99 @@ class InContext:
     @property
     def context(self) -> Context:
         """The context that it is called in."""
-        return self._context
+        context: Context = self._run.__self__  # type: ignore[attr-defined]
+        return context
 
 
-class LoggedInContext(InContext):
+class TimedCall(InContext):
     """
-    A call of a loop's, which logs what it raises: in its context, too.
+    A call of the loop's, which logs what it raises: in its context, too.
 
     So whoever observes the log prints under the cell.
     """
 
-    __slots__ = ("_as",)
-
-    def __init__(self, function: Callable[..., Any], logged_as: str) -> None:
-        super().__init__(function)
-        self._as = logged_as
+    __slots__ = ()
+    logged_as = "while handling timed call"  # Twisted's own words
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._context.run(self.__wrapped__, *args, **kwargs)
+            return self._run(self.__wrapped__, *args, **kwargs)
         except BaseException:
-            self._context.run(_log.failure, self._as)
+            self._run(_log.failure, self.logged_as)
+
+
+class ThreadCall(TimedCall):
+    """The same for a call from a thread."""
+
+    __slots__ = ()
+    logged_as = "while handling thread call"
 
 
 # Twisted's own, where it logs them.
 _log = Logger("twisted.internet.base")
 
 
-class Selectables:
-    """
-    The readers and writers that cells have opened, each with its context.
+# On a reader or writer: the context that it has. An attribute, since it is looked
+# up several times for each request that a server answers.
+_CONTEXT = "_twisted_ipython_context"
 
-    Thread:
-        Reactor thread.
-    """
 
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self.contexts: WeakKeyDictionary[Any, Context] = WeakKeyDictionary()
-
-    def adding(self, add: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """``addReader`` or ``addWriter`` in the context that the selectable has."""
-
-        def add_in_context(selectable: Any) -> Any:
-            context = self.contexts.get(selectable)
-            if context is None:
-                if ORIGIN.get() is None:
-                    return add(selectable)
-                # One that was there before is not the cell's that writes to it.
-                was_there = is_registered(self._reactor, selectable)
-                context = Context() if was_there else copy_context()
-                self.contexts[selectable] = context
-            return context.run(add, selectable)
-
-        return add_in_context
+def context_of_selectable(selectable: Any) -> Context | None:
+    """The context in which a cell opened it; None if no cell did. Any thread."""
+    context: Context | None = getattr(selectable, _CONTEXT, None)
+    return context
 
 
 def reactor_methods(
-    reactor: Any, loop: AbstractEventLoop | None, selectables: Selectables
+    reactor: Any, loop: AbstractEventLoop | None, thread: int, elsewhere: Elsewhere
 ) -> Methods:
     """
-    The methods of ``reactor`` that keep contexts, for code that a cell started.
-
-    All but callFromThread are for the reactor thread.
+    The methods of ``reactor`` that keep contexts.
 
     Args:
         loop: The asyncio loop under it. Without one, readers and writers keep
             no context: what a protocol prints goes where it would without us.
+        thread: The reactor thread.
+        elsewhere: Called as ``elsewhere(name, method, args, kwargs)`` where a
+            method is called in another thread.
     """
     methods = {
-        "callLater": _call_later(reactor, neutral=loop is not None),
+        "callLater": _call_later(reactor, thread, elsewhere),
         "callFromThread": _call_from_thread(reactor, loop),
-        "spawnProcess": _spawn_process(reactor),
     }
+    if hasattr(reactor, "spawnProcess"):
+        methods["spawnProcess"] = _spawn_process(reactor, thread, elsewhere)
     if loop is not None:
-        methods["addReader"] = selectables.adding(reactor.addReader)
-        methods["addWriter"] = selectables.adding(reactor.addWriter)
-    return {name: method for name, method in methods.items() if hasattr(reactor, name)}
+        for name in ("addReader", "addWriter"):
+            methods[name] = _add(reactor, name, thread, elsewhere)
+        # asyncio's timer is for all delayed calls, and has a context itself.
+        name, set_timer = timer_method(reactor)
+        methods[name] = lambda: Context().run(set_timer)
+    return methods
 
 
-def _call_later(reactor: Any, *, neutral: bool) -> Callable[..., Any]:
+def _call_later(reactor: Any, thread: int, elsewhere: Elsewhere) -> Callable[..., Any]:
     base = reactor.callLater
 
-    def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
+    def in_context(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
         if not builtins.callable(callable):
             pass  # Twisted says what it thinks of that
         elif DelayedCall.debug:  # it adds to the log where the call was made
             callable = InContext(callable)
         else:
-            callable = LoggedInContext(callable, "while handling timed call")
-        if neutral:  # asyncio's timer is for all calls, and has a context itself
-            return Context().run(base, delay, callable, *args, **kw)
+            callable = TimedCall(callable)
         return base(delay, callable, *args, **kw)
+
+    # In one piece, and without an empty tuple and dictionary: of all methods, it
+    # is called the most.
+    def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
+        if get_ident() != thread:
+            return elsewhere("callLater", in_context, (delay, callable, *args), kw)
+        if ORIGIN.get() is not None:
+            return in_context(delay, callable, *args, **kw)
+        if args or kw:
+            return base(delay, callable, *args, **kw)
+        return base(delay, callable)
 
     return callLater
 
@@ -165,8 +168,11 @@ def _call_from_thread(
 
     def callFromThread(callable: Any, *args: Any, **kwargs: Any) -> None:
         if ORIGIN.get() is not None:
-            callable = LoggedInContext(callable, "while handling thread call")
-        base(callable, *args, **kwargs)
+            callable = ThreadCall(callable)
+        if args or kwargs:
+            base(callable, *args, **kwargs)
+        else:
+            base(callable)
 
     def call_from_thread(callable: Any, *args: Any, **kwargs: Any) -> None:
         # asyncio copies the context; Twisted would make a delayed call of it.
@@ -184,20 +190,56 @@ def _call(function: Any, args: Any, kwargs: Any) -> None:
     try:
         function(*args, **kwargs)
     except BaseException:
-        _log.failure("while handling thread call")
+        _log.failure(ThreadCall.logged_as)
 
 
-def _spawn_process(reactor: Any) -> Callable[..., Any]:
-    base = getattr(reactor, "spawnProcess", None)
+def _spawn_process(
+    reactor: Any, thread: int, elsewhere: Elsewhere
+) -> Callable[..., Any]:
+    base = reactor.spawnProcess
 
-    def spawnProcess(*args: Any, **kwargs: Any) -> Any:
-        process = base(*args, **kwargs)  # type: ignore[misc]
-        if hasattr(process, "reapProcess"):
+    def in_context(*args: Any, **kwargs: Any) -> Any:
+        process = base(*args, **kwargs)
+        if ORIGIN.get() is not None and hasattr(process, "reapProcess"):
             # Called by what looks after all processes, when this one has ended.
             process.reapProcess = InContext(process.reapProcess)
         return process
 
+    def spawnProcess(*args: Any, **kwargs: Any) -> Any:
+        if get_ident() != thread:
+            return elsewhere("spawnProcess", in_context, args, kwargs)
+        return in_context(*args, **kwargs)
+
     return spawnProcess
+
+
+def _add(
+    reactor: Any, name: str, thread: int, elsewhere: Elsewhere
+) -> Callable[[Any], Any]:
+    """``addReader`` or ``addWriter`` in the context that the selectable has."""
+    base = getattr(reactor, name)
+    there = registered(reactor)[name]
+
+    def in_context(selectable: Any) -> Any:
+        context = getattr(selectable, _CONTEXT, None)
+        if context is None:
+            if ORIGIN.get() is None:
+                return base(selectable)
+            # One that was there before is not the cell's that writes to it.
+            was_there = any(selectable in each for each in registered(reactor).values())
+            context = Context() if was_there else copy_context()
+            with suppress(AttributeError):  # of an object with __slots__
+                setattr(selectable, _CONTEXT, context)
+        return context.run(base, selectable)
+
+    def add(selectable: Any) -> Any:
+        if get_ident() != thread:
+            return elsewhere(name, in_context, (selectable,), {})
+        if selectable not in there:  # mostly, it is
+            return in_context(selectable)
+
+    add.__name__ = name
+    return add
 
 
 def pool_methods(pool: Any) -> Methods:

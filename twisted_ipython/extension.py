@@ -90,8 +90,7 @@ def _switch_on_everywhere(
     undo.callback(shared.take_over())
     undo.callback(thread_contexts.keep_contexts())
     undo.callback(captures.let_others_pass())
-    _, switch_off = cell_reactor.switch_on(shared, lambda: settings.threads)
-    undo.callback(switch_off)
+    undo.callback(cell_reactor.switch_on(shared, lambda: settings.threads))
     watcher, stop_watching = failures.watch(shared)
     undo.callback(stop_watching)
     if shared.loop is not None:

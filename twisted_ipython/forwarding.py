@@ -59,6 +59,9 @@ METHODS = (
 )
 
 
+_OF_SELECTABLES = {"addReader", "addWriter", "removeReader", "removeWriter"}
+
+
 class Forwarding:
     """
     Passes calls from shell threads to the reactor thread.
@@ -78,33 +81,38 @@ class Forwarding:
         self._local = threading.local()
         self._warned: set[tuple[Origin | None, str]] = set()
 
-    def method(
-        self, name: str, base: Callable[..., Any], of_cell: Callable[..., Any]
-    ) -> Callable[..., Any]:
-        """
-        A method of the reactor, as it is to be for all threads.
+    def method(self, name: str, base: Callable[..., Any]) -> Callable[..., Any]:
+        """``base``, a method of the reactor, as it is to be for all threads."""
+        thread, elsewhere = self._shared.host.thread_id, self.elsewhere
 
-        Args:
-            base: What code calls that no cell started.
-            of_cell: What other code calls; it is for the reactor thread, as well.
-        """
-        reactor_thread = self._shared.host.thread_id
+        def of_selectable(selectable: Any) -> Any:
+            if get_ident() != thread:
+                return elsewhere(name, base, (selectable,), {})
+            return base(selectable)
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            direct = base if ORIGIN.get() is None else of_cell
-            if get_ident() == reactor_thread or not is_shell_thread():
-                return direct(*args, **kwargs)
-            mode = self._mode()
-            if mode == "forward" and not self._shared.stopped:
-                return self._forward(of_cell, args, kwargs)
-            if mode == "warn" and not getattr(self._local, "inside", False):
-                self._warn(name)
-                return self._call_inside(direct, args, kwargs)
-            return direct(*args, **kwargs)
+            if get_ident() != thread:
+                return elsewhere(name, base, args, kwargs)
+            return base(*args, **kwargs)
 
-        method.__name__ = method.__qualname__ = name
-        method.__doc__ = base.__doc__
-        return method
+        # Several times for each request that a server answers: without a tuple and
+        # a dictionary.
+        made = of_selectable if name in _OF_SELECTABLES else method
+        made.__name__ = made.__qualname__ = name
+        made.__doc__ = base.__doc__
+        return made
+
+    def elsewhere(
+        self, name: str, method: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """A method is called in another thread than the reactor's: this one."""
+        mode = self._mode() if is_shell_thread() else "off"
+        if mode == "forward" and not self._shared.stopped:
+            return self._forward(method, args, kwargs)
+        if mode == "warn" and not getattr(self._local, "inside", False):
+            self._warn(name)
+            return self._call_inside(method, args, kwargs)
+        return method(*args, **kwargs)
 
     def _call_inside(self, direct: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call it here; what it calls itself is not the user's doing."""

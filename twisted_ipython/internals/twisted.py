@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import weakref
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Literal
@@ -39,13 +39,20 @@ def logging_has_begun() -> bool:
     return globalLogBeginner._temporaryObserver is None
 
 
-def is_registered(reactor: Any, selectable: Any) -> bool:
+def registered(reactor: Any) -> dict[str, Container[Any]]:
     """
-    Whether an asyncio reactor reads from it or writes to it. Reactor thread.
+    What an asyncio reactor reads from and writes to, by the method that adds it.
 
-    ``getReaders`` says so as well, but makes a list of all.
+    ``getReaders`` says so as well, but makes a list of all. Reactor thread.
     """
-    return selectable in reactor._readers or selectable in reactor._writers
+    return {"addReader": reactor._readers, "addWriter": reactor._writers}
+
+
+def timer_method(reactor: Any) -> tuple[str, Callable[[], object]]:
+    """
+    The method of an asyncio reactor that sets asyncio's timer, and its name.
+    """
+    return "_reschedule", reactor._reschedule
 
 
 def watch_failures(note: Callable[[defer.DebugInfo], object]) -> Callable[[], None]:
