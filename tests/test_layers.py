@@ -19,7 +19,16 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 LAYERS = {
     "ground": {"replaced"},
     "internals": {"internals"},
-    "models": {"cells", "settings", "tracebacks", "advice", "errors", "origins"},
+    "models": {
+        "cells",
+        "settings",
+        "tracebacks",
+        "advice",
+        "errors",
+        "origins",
+        "activities",
+        "background_words",
+    },
     "driving": {
         "bridge",
         "contexts",
@@ -30,6 +39,12 @@ LAYERS = {
         "awaiting_cell",
     },
     "services": {
+        "background",
+        "crossing",
+        "going",
+        "ports",
+        "reruns",
+        "waits",
         "eventual",
         "captures",
         "cell_reactor",
@@ -45,7 +60,7 @@ LAYERS = {
         "runner",
         "stuck",
     },
-    "faces": {"raw_cells", "magics"},
+    "faces": {"raw_cells", "magics", "background_magic"},
     "switch": {"extension", "__init__"},
 }
 HEIGHT = {

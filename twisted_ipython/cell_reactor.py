@@ -10,31 +10,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from .background import background_of
 from .contexts import Selectables, pool_methods, reactor_methods
 from .forwarding import METHODS, Forwarding
 from .replaced import replace
+from .reruns import LISTENS, Reruns
 from .shared_reactor import SharedReactor
 
 
 def switch_on(
     shared: SharedReactor,
     threads: Callable[[], str],
+    rerun: Callable[[], str],
 ) -> tuple[Selectables, Callable[[], None]]:
     """
     Replace the methods that cells call; gives what they opened, and the undo.
 
     Args:
-        threads: Gives the setting of that name.
+        threads, rerun: Give the settings of these names.
 
     Thread:
         Shell thread.
     """
     reactor = shared.reactor
-    selectables = Selectables(reactor)
+    background = background_of(shared)
+    selectables = background.selectables
+    reruns = Reruns(background, rerun)
     methods = {
         name: getattr(reactor, name) for name in METHODS if hasattr(reactor, name)
     }
     methods.update(reactor_methods(reactor, shared.loop, selectables))
+    for name in LISTENS:
+        if name in methods:
+            methods[name] = reruns.listening(name, methods[name])
     forwarding = Forwarding(shared, threads)
     for name in METHODS:
         if name in methods:

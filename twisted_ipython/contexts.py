@@ -18,10 +18,13 @@ import builtins
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 from functools import partial
+from time import time
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from .internals.twisted import is_registered
@@ -64,17 +67,41 @@ class InContext:
         return self._context
 
 
+@dataclass(frozen=True)
+class Spawned:
+    """
+    Attributes:
+        context: Of the cell that spawned a process.
+        command: As far as it is known.
+        since: When, as ``time.time()``.
+    """
+
+    context: Context
+    command: str
+    since: float
+
+
 class Selectables:
     """
     The readers and writers that cells have opened, each with its context.
 
+    Attributes:
+        contexts: Of each.
+        since: When it was first seen, as ``time.time()``.
+        ports: Those that listen, or did.
+        processes: What cells have spawned.
+
     Thread:
-        Reactor thread.
+        Reactor thread. ``ports``, a list that is replaced as a whole, is read in
+        any.
     """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self.contexts: WeakKeyDictionary[Any, Context] = WeakKeyDictionary()
+        self.since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self.ports: list[ReferenceType[Any]] = []
+        self.processes: WeakKeyDictionary[Any, Spawned] = WeakKeyDictionary()
 
     def adding(self, add: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """``addReader`` or ``addWriter`` in the context that the selectable has."""
@@ -88,9 +115,17 @@ class Selectables:
                 was_there = is_registered(self._reactor, selectable)
                 context = Context() if was_there else copy_context()
                 self.contexts[selectable] = context
+                if not was_there:
+                    self._note(selectable)
             return context.run(add, selectable)
 
         return add_in_context
+
+    def _note(self, selectable: Any) -> None:
+        self.since[selectable] = time()
+        if IListeningPort.providedBy(selectable):
+            alive = [port for port in self.ports if port() is not None]
+            self.ports = [*alive, ref(selectable)]
 
 
 def reactor_methods(
@@ -100,17 +135,18 @@ def reactor_methods(
     The methods of ``reactor`` that keep contexts.
 
     Args:
-        loop: The asyncio loop under it. Without one, readers and writers keep
-            no context: what a protocol prints goes where it would without us.
+        loop: The asyncio loop under it. Without one, readers and writers are
+            noted, but not called in their context: what a protocol prints goes
+            where it would without us.
     """
     methods = {
         "callLater": _call_later(reactor, neutral=loop is not None),
         "callFromThread": _call_from_thread(reactor, loop),
-        "spawnProcess": _spawn_process(reactor),
+        "spawnProcess": _spawn_process(reactor, selectables),
     }
-    if loop is not None:
-        methods["addReader"] = selectables.adding(reactor.addReader)
-        methods["addWriter"] = selectables.adding(reactor.addWriter)
+    for name in ("addReader", "addWriter"):
+        if hasattr(reactor, name):  # not on Windows' own reactor
+            methods[name] = selectables.adding(getattr(reactor, name))
     return {name: method for name, method in methods.items() if hasattr(reactor, name)}
 
 
@@ -161,7 +197,7 @@ def _call(function: Any, args: Any, kwargs: Any) -> None:
 _log = Logger("twisted.internet.base")
 
 
-def _spawn_process(reactor: Any) -> Callable[..., Any]:
+def _spawn_process(reactor: Any, selectables: Selectables) -> Callable[..., Any]:
     base = getattr(reactor, "spawnProcess", None)
 
     def spawnProcess(*args: Any, **kwargs: Any) -> Any:
@@ -169,9 +205,21 @@ def _spawn_process(reactor: Any) -> Callable[..., Any]:
         if ORIGIN.get() is not None and hasattr(process, "reapProcess"):
             # Called by what looks after all processes, when this one has ended.
             process.reapProcess = InContext(process.reapProcess)
+        if ORIGIN.get() is not None:
+            command = _command(*args[1:], **kwargs)
+            selectables.processes[process] = Spawned(copy_context(), command, time())
         return process
 
     return spawnProcess
+
+
+def _command(executable: Any = "", args: Any = (), *_: Any, **__: Any) -> str:
+    """As a person would type it: the arguments of ``spawnProcess``."""
+    words = [executable, *(args or ())[1:]]
+    return " ".join(
+        word.decode(errors="replace") if isinstance(word, bytes) else str(word)
+        for word in words
+    )
 
 
 def pool_methods(pool: Any) -> Methods:

@@ -15,9 +15,12 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.error import UsageError
+from IPython.core.magic import Magics
 
 from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
 from .advice import add_advice, add_runner_advice
+from .background import background_of
+from .background_magic import BackgroundMagics, background_matcher
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
 from .internals import ipykernel, ipython
@@ -27,6 +30,7 @@ from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .raw_cells import RawCells
 from .reactors import shared_reactor
 from .reports import mark_shown
+from .reruns import Reruns
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
@@ -79,7 +83,10 @@ def _switch_on_everywhere(
     undo.callback(shared.take_over())
     undo.callback(thread_contexts.keep_contexts())
     undo.callback(captures.let_others_pass())
-    _, switch_off = cell_reactor.switch_on(shared, lambda: settings.threads)
+    undo.callback(background_of(shared).watch())
+    _, switch_off = cell_reactor.switch_on(
+        shared, lambda: settings.threads, lambda: settings.rerun
+    )
     undo.callback(switch_off)
     watcher, stop_watching = failures.watch(shared)
     undo.callback(stop_watching)
@@ -93,7 +100,8 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
-    _follow_cells(shell, undo)
+    background = background_of(shared)
+    _follow_cells(shell, Reruns(background, lambda: settings.rerun), undo)
     _show_eventual_results(shell, undo)
 
     interrupts = _interrupts.setdefault(
@@ -135,17 +143,22 @@ def _switch_on(
 
     magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
+    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
+    _add_magics(shell, BackgroundMagics(shell, background), undo)
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
         "%twisted_config": live_settings(settings),
     }
     _add_completer(shell, commands, undo)
+    matcher = background_matcher(background)
+    shell.Completer.custom_matchers.append(matcher)
+    undo.callback(shell.Completer.custom_matchers.remove, matcher)
 
     _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
 
 
-def _follow_cells(shell: Any, undo: ExitStack) -> None:
-    """Let what a cell starts know the cell."""
+def _follow_cells(shell: Any, reruns: Reruns, undo: ExitStack) -> None:
+    """Let what a cell starts know the cell, and each cell its earlier run."""
 
     def around(
         raw_cell: str, has_number: bool, cell_id: str | None
@@ -154,7 +167,7 @@ def _follow_cells(shell: Any, undo: ExitStack) -> None:
         if outer is not None and (outer.running or not is_shell_thread()):
             return nullcontext()  # a cell that a cell runs, as %%capture does
         number = shell.execution_count if has_number else None
-        return begin(Origin(shell, number, cell_id, raw_cell))
+        return reruns.running(Origin(shell, number, cell_id, raw_cell))
 
     undo.callback(ipython.around_cells(shell, around))
     number = ipython.running_cell_number(shell)
@@ -191,7 +204,7 @@ def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
     undo.callback(restore)
 
 
-def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
+def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:
     shell.register_magics(magics)
 
     # Only our own names: IPython's are made when they are first used, and a copy
@@ -204,7 +217,6 @@ def _add_magics(shell: Any, magics: TwistedMagics, undo: ExitStack) -> None:
         shell.configurables.remove(magics)
 
     undo.callback(remove)
-    undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
 
 
 def _add_completer(
