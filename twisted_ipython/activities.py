@@ -64,7 +64,7 @@ def age_text(seconds: float) -> str:
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+    return f"{max(int(seconds), 0)} s"
 
 
 def since_text(since: float, now: float) -> str:

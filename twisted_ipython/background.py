@@ -20,10 +20,17 @@ from weakref import WeakKeyDictionary
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
 
-from .activities import DELAYED_CALL, ID_WORDS, LOOPING_CALL, PROCESS, Activity
+from .activities import (
+    DELAYED_CALL,
+    ID_WORDS,
+    LOOPING_CALL,
+    PROCESS,
+    Activity,
+    age_text,
+)
 from .contexts import InContext, Selectables
 from .going import Going, function_name
-from .origins import ORIGIN, Origin
+from .origins import ORIGIN
 from .ports import Ports
 from .shared_reactor import SharedReactor
 from .waits import Ends, Results, waits
@@ -67,7 +74,8 @@ class Background:
         """All that cells have going, the oldest first."""
         found, loops = waits(self.shared.loop, self._results)
         found += self.ports.going()
-        found += self._calls(loops)
+        found += self._delayed_calls()
+        found += self._looping_calls(loops)
         found += self._processes()
         found.sort(key=lambda each: each.since)
         return {self._activity(each): each for each in found}
@@ -131,40 +139,47 @@ class Background:
             id = self._ids[going.thing] = f"{word}-{self._used[word]}"
         return id
 
-    def _calls(self, waiting: list[tuple[LoopingCall, Origin]]) -> Iterator[Going]:
-        """Looping calls and delayed calls."""
-        loops = dict(waiting)
+    def _delayed_calls(self) -> Iterator[Going]:
         ends = Ends(self._results.pending())
         for call in self.shared.reactor.getDelayedCalls():
             function = call.func
             if not isinstance(function, InContext):
                 continue
             origin = function.context.get(ORIGIN)
-            if origin is None:
-                continue
             target = function.__wrapped__
-            if isinstance(target, LoopingCall):
-                loops[target] = origin
-            elif not _is_machinery(target, ends):
+            if origin is not None and not _is_machinery(target, ends):
                 yield Going(
                     call,
                     DELAYED_CALL,
-                    function_name(target, origin),
+                    f"{function_name(target, origin)}, in {age_text(_due_in(call))}",
                     origin,
                     origin.started,
                     call.cancel,
                     partial(_is_over, call),
                 )
-        for loop, origin in loops.items():
-            if loop.running:
+
+    def _looping_calls(self, waiting: dict[LoopingCall, Going]) -> Iterator[Going]:
+        """
+        Args:
+            waiting: What some of them wait for, which goes on without them.
+        """
+        found = {
+            loop: (context.get(ORIGIN), since)
+            for loop, (context, since) in self.selectables.loops.items()
+        }
+        for loop, going in waiting.items():  # the first time, they were not seen yet
+            found.setdefault(loop, (going.origin, going.since))
+        for loop, (origin, since) in found.items():
+            if origin is not None and loop.running:
+                run = waiting.get(loop)
                 yield Going(
                     loop,
                     LOOPING_CALL,
-                    f"{function_name(loop.f, origin)} every {loop.interval:g} s",
+                    f"{function_name(loop.f, origin)}, every {loop.interval:g} s",
                     origin,
-                    origin.started,
-                    loop.stop,
-                    partial(_has_stopped, loop),
+                    since,
+                    partial(_stop_loop, loop, run),
+                    partial(_has_stopped, loop, run),
                 )
 
     def _processes(self) -> Iterator[Going]:
@@ -186,6 +201,8 @@ class Background:
 def _is_machinery(target: Any, ends: Ends) -> bool:
     """Whether a delayed call is how something else is done."""
     module = (getattr(target, "__module__", None) or "").partition(".")[0]
+    if isinstance(target, LoopingCall):
+        return True  # told as such
     if module not in _LIBRARIES:
         return False
     deferred = getattr(target, "__self__", None)
@@ -195,12 +212,22 @@ def _is_machinery(target: Any, ends: Ends) -> bool:
     return ends.awaited(deferred)
 
 
+def _due_in(call: Any) -> float:
+    return float(call.getTime() - call.seconds())
+
+
 def _is_over(call: Any) -> bool:
     return not call.active()
 
 
-def _has_stopped(loop: LoopingCall) -> bool:
-    return not loop.running
+def _stop_loop(loop: LoopingCall, run: Going | None) -> None:
+    loop.stop()
+    if run is not None:
+        run.stop()
+
+
+def _has_stopped(loop: LoopingCall, run: Going | None) -> bool:
+    return not loop.running and (run is None or run.is_over())
 
 
 def _has_exited(process: Any) -> bool:

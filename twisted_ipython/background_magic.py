@@ -122,7 +122,7 @@ class BackgroundMagics(Magics):
 
 
 def _name(activity: Activity) -> str:
-    return f"{activity.id} of {cell_text(activity.cell)}: {activity.text}"
+    return f"{activity.id} ({cell_text(activity.cell)}): {activity.text}"
 
 
 def background_matcher(background: Background) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from .internals.twisted import is_registered
@@ -90,6 +91,8 @@ class Selectables:
         since: When it was first seen, as ``time.time()``.
         ports: Those that listen, or did.
         processes: What cells have spawned.
+        loops: LoopingCalls, and their cell's context. While one waits for its
+            function, it has no delayed call to be found by.
 
     Thread:
         Reactor thread. ``ports``, a list that is replaced as a whole, is read in
@@ -102,6 +105,9 @@ class Selectables:
         self.since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self.ports: list[ReferenceType[Any]] = []
         self.processes: WeakKeyDictionary[Any, Spawned] = WeakKeyDictionary()
+        self.loops: WeakKeyDictionary[LoopingCall, tuple[Context, float]] = (
+            WeakKeyDictionary()
+        )
 
     def adding(self, add: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """``addReader`` or ``addWriter`` in the context that the selectable has."""
@@ -140,7 +146,7 @@ def reactor_methods(
             where it would without us.
     """
     methods = {
-        "callLater": _call_later(reactor, neutral=loop is not None),
+        "callLater": _call_later(reactor, selectables, neutral=loop is not None),
         "callFromThread": _call_from_thread(reactor, loop),
         "spawnProcess": _spawn_process(reactor, selectables),
     }
@@ -150,13 +156,17 @@ def reactor_methods(
     return {name: method for name, method in methods.items() if hasattr(reactor, name)}
 
 
-def _call_later(reactor: Any, *, neutral: bool) -> Callable[..., Any]:
+def _call_later(
+    reactor: Any, selectables: Selectables, *, neutral: bool
+) -> Callable[..., Any]:
     base = reactor.callLater
 
     def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
         if ORIGIN.get() is None:
             return base(delay, callable, *args, **kw)
         if builtins.callable(callable):  # else, Twisted says what it thinks of it
+            if isinstance(callable, LoopingCall) and callable not in selectables.loops:
+                selectables.loops[callable] = (copy_context(), time())
             callable = InContext(callable)
         if neutral:  # asyncio's timer is for all calls, and has a context itself
             return Context().run(base, delay, callable, *args, **kw)

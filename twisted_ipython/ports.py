@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from .activities import CONNECTION, PORT
 from .contexts import Selectables
 from .going import Going
-from .internals.twisted import unwrapped
+from .internals.twisted import is_registered, unwrapped
 from .origins import ORIGIN, Origin
 
 _ANY = ("", "0.0.0.0", "::")
@@ -148,9 +148,8 @@ def _is_connection(selectable: Any) -> bool:
 
 def _is_closed(reactor: Any, connection: Any) -> bool:
     # One that is being made is not connected yet, but waited for.
-    return not getattr(connection, "connected", False) and (
-        connection not in reactor.getWriters()
-        and connection not in reactor.getReaders()
+    return not (
+        getattr(connection, "connected", False) or is_registered(reactor, connection)
     )
 
 

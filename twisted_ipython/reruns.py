@@ -9,7 +9,6 @@ listen fails: so what is done then concerns every cell's ports.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -64,16 +63,17 @@ class Reruns:
     def _look_for_earlier_run(self, origin: Origin) -> None:
         # Without a crossing to the reactor thread, which may be busy: it is
         # done before each cell.
-        ports: dict[Origin, list[Any]] = defaultdict(list)
+        ports = []
+        origins = set()
         for port in self._ports.listening():
             earlier = self._ports.origin(port)
             if earlier is not None and is_same_cell(earlier, origin):
-                ports[earlier].append(port)
+                ports.append(port)
+                origins.add(earlier)
         if ports and self._mode() == "stop":
-            self._stop_earlier([port for each in ports.values() for port in each])
-        else:
-            for earlier, its in ports.items():
-                print(_offer(earlier, its), file=sys.stderr)
+            self._stop_earlier(ports)
+        elif ports:
+            print(_offer(origins, ports), file=sys.stderr)
 
     def _stop_earlier(self, ports: list[Any]) -> None:
         """Shell thread: stop them, and wait until others can listen there."""
@@ -121,7 +121,8 @@ class Reruns:
         if mode == "keep":
             return False
         holders = self._ports.holders(error.interface, error.port, transport)
-        origins = {self._ports.origin(port) for port in holders} - {None}
+        found = (self._ports.origin(port) for port in holders)
+        origins = {origin for origin in found if origin is not None}
         if not holders:
             return False
         this_one = ORIGIN.get()
@@ -153,29 +154,35 @@ def _normal(raw_cell: str) -> str:
     return "\n".join(line.rstrip() for line in raw_cell.strip().splitlines())
 
 
-def _offer(earlier: Origin, ports: list[Any]) -> str:
+def _offer(origins: set[Origin], ports: list[Any]) -> str:
     listening = " and ".join(port_text(port) for port in ports)
     return (
-        f"an earlier run of this cell, {earlier}, still listens on {listening}. "
-        f"To stop that: {stop_command(earlier)}; to have it done whenever a cell is "
-        f"run again: {STOP_ALWAYS}"
+        f"an earlier run of this cell ({_names(origins)}) still listens on "
+        f"{listening}. {_how_to_stop(origins)}"
     )
 
 
-def _advice(origins: set[Origin | None], this_one: Origin | None) -> str:
+def _advice(origins: set[Origin], this_one: Origin | None) -> str:
     if this_one in origins:
         return "this very cell listens there already"
-    cells = sorted((each for each in origins if each), key=lambda each: each.started)
-    names = " and ".join(str(each) for each in cells)
-    commands = "; ".join(stop_command(each) for each in cells)
+    return f"{_names(origins)} listens there. {_how_to_stop(origins)}"
+
+
+def _sorted(origins: set[Origin]) -> list[Origin]:
+    return sorted(origins, key=lambda each: each.started)
+
+
+def _names(origins: set[Origin]) -> str:
+    return " and ".join(str(each) for each in _sorted(origins))
+
+
+def _how_to_stop(origins: set[Origin]) -> str:
+    numbers = [each.number for each in _sorted(origins)]
+    if None in numbers:
+        command = "%background stop, with the ids that %background shows"
+    else:
+        command = " ".join(["%background stop", *(f"In[{n}]" for n in numbers)])
     return (
-        f"{names} listens there. To stop that: {commands}; to have it done whenever "
-        f"a cell is run again: {STOP_ALWAYS}"
+        f"To stop that: {command}; to have it done whenever a cell is run again: "
+        f"{STOP_ALWAYS}"
     )
-
-
-def stop_command(origin: Origin) -> str:
-    """What to type to stop what a cell has going."""
-    if origin.number is None:
-        return "%background, and %background stop with the id that it shows"
-    return f"%background stop In[{origin.number}]"

@@ -73,10 +73,9 @@ class Results:
 
 def waits(
     loop: AbstractEventLoop | None, results: Results
-) -> tuple[list[Going], list[tuple[LoopingCall, Origin]]]:
+) -> tuple[list[Going], dict[LoopingCall, Going]]:
     """
-    All that cells have waiting; and the looping calls that wait for their function,
-    which have no delayed call meanwhile.
+    All that cells have waiting; and what looping calls wait for, by looping call.
 
     Looks through all objects that there are for coroutines that Deferreds drive:
     nothing else knows them, and noting each one would cost all who use them.
@@ -87,15 +86,15 @@ def waits(
     pending = results.pending()
     ends = Ends(pending)
     found = list(_cells())
-    loops = []
+    loops: dict[LoopingCall, Going] = {}
     places: dict[EventualResult, str] = {}
     for going in [*_tasks(loop), *_coroutines()]:
         end = ends.of(going.thing if going.awaited is None else going.awaited)
-        if isinstance(end, LoopingCall):
-            loops.append((end, going.origin))
+        if isinstance(end, LoopingCall) and end.running:
+            loops[end] = going
         elif isinstance(end, EventualResult):
             places[end] = going.place
-        elif end is None:
+        elif end is None or isinstance(end, LoopingCall):
             found.append(going)
     for result, (origin, since, name) in pending.items():
         deferred = crochet_internals.deferred_of(result)
