@@ -485,6 +485,41 @@ def test_stop_one_of_two_cells(kernel: Kernel) -> None:
     assert b.wait().result == "'went on'"
 
 
+def test_abandoned_cell(kernel: Kernel) -> None:
+    """A cell that could not be stopped, and whose prompt is back, is listed."""
+    cell = begun(
+        kernel,
+        "done = False\nprint('begun')\n"
+        "while not done:\n"
+        "    try: await pending()\n"
+        "    except BaseException: pass",
+    )
+    kernel.interrupt()
+    assert "goes on" in cell.wait().only_error.evalue
+    row = one(kernel)
+    assert row.cell == f"In [{cell.execution_count}]"
+    assert re.fullmatch(r"the cell itself at Cell In\[\d+\], line [45]", row.what)
+    assert "goes on" in kernel.ok(f"%background stop {row.id}").stdout
+    kernel.ok("done = True")
+    assert kernel.ok(f"%background stop {row.id}").stdout.startswith("stopped ")
+    cell.wait_for_output("has ended")
+    assert listed(kernel) == []
+
+
+def test_awaited_result(kernel: Kernel) -> None:
+    """An EventualResult that a cell awaits is of the cell."""
+    if not kernel.has_subshells:
+        pytest.skip("this ipykernel has no subshells")
+    kernel.ok("%%run_in_reactor job\npending()")
+    assert one(kernel).what == "%%run_in_reactor"
+    cell = begun(kernel, "print('begun')\nawait job", subshell=kernel.new_subshell())
+    row = one(kernel)
+    assert row.what.startswith("the cell itself")
+    kernel.ok("%background stop all")
+    assert cell.wait().only_error.ename == "KeyboardInterrupt"
+    assert listed(kernel) == []
+
+
 # Stopping
 
 

@@ -47,7 +47,7 @@ _CANCELLED = (
 )
 
 
-def _is_cancelled(error: BaseException) -> bool:
+def _is_cancelled(error: BaseException | None) -> bool:
     while isinstance(error, FirstError):  # gatherResults' name for it
         error = error.subFailure.value
     return isinstance(error, _CANCELLED)

@@ -13,6 +13,7 @@ from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.process import ProcessReader, ProcessWriter
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .activities import CONNECTION, PORT
@@ -20,6 +21,8 @@ from .contexts import Selectables
 from .going import Going
 from .internals.twisted import is_registered, unwrapped
 from .origins import ORIGIN, Origin
+
+_log = Logger("twisted_ipython.ports")
 
 _ANY = ("", "0.0.0.0", "::")
 
@@ -109,7 +112,10 @@ class Ports:
             _abort(connection)
         port.stopReading()
         port.disconnecting = True
-        port.connectionLost(Failure(ConnectionDone()))
+        try:
+            port.connectionLost(Failure(ConnectionDone()))
+        except Exception:  # of the factory, which is told last
+            _log.failure("while closing a port")
 
     def _stop(self, port: Any) -> None:
         for connection in self.accepted(port):

@@ -133,7 +133,7 @@ class Reruns:
                 text = port_text(port)
                 cell = self._ports.origin(port)
                 self._ports.close_now(port)
-                print(f"stopped {text}, of {cell}: it was in the way", file=sys.stderr)
+                print(f"stopped {text} ({cell}), which was in the way", file=sys.stderr)
             return True
         add_listen_advice(error, _advice(origins, this_one))
         return False

@@ -96,10 +96,11 @@ def waits(
             places[end] = going.place
         elif end is None or isinstance(end, LoopingCall):
             found.append(going)
+    others = Ends(())
     for result, (origin, since, name) in pending.items():
         deferred = crochet_internals.deferred_of(result)
-        if deferred is None:
-            continue
+        if deferred is None or others.awaited(deferred):
+            continue  # not begun, or awaited by a cell
         found.append(
             Going(
                 result,
