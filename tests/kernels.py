@@ -176,6 +176,31 @@ class Cell:
         return [message.content["data"] for message in self._messages("display_data")]
 
     @property
+    def display_ids(self) -> list[str | None]:
+        """The id of each of the ``displays``."""
+        return [
+            message.content.get("transient", {}).get("display_id")
+            for message in self._messages("display_data")
+        ]
+
+    @property
+    def updates(self) -> list[dict[str, Any]]:
+        """The data of each update of the cell's displays, whatever cell it names."""
+        return [
+            message.content["data"]
+            for message in self.kernel.messages
+            if message.type == "update_display_data"
+            and message.content["transient"]["display_id"] in self.display_ids
+        ]
+
+    @property
+    def own_updates(self) -> list[dict[str, Any]]:
+        """The data of each update that names this cell as its parent."""
+        return [
+            message.content["data"] for message in self._messages("update_display_data")
+        ]
+
+    @property
     def output(self) -> str:
         """All that the user reads under the cell, in order, without colours."""
         parts = []

@@ -322,10 +322,10 @@ KINDS = {
         r"poll\(\), every 60 s",
     ),
     "looping call in its function": (
-        "await sleep(0)\nloop = task.LoopingCall(lambda: ensureDeferred(work()))\n"
-        "loop.start(60) and None",
+        "await sleep(0)\njob = ensureDeferred(work())\n"
+        "loop = task.LoopingCall(lambda: job)\nloop.start(60) and None",
         "looping call",
-        r"<lambda> at Cell In\[\d+\], line 2, every 60 s",
+        r"<lambda> at Cell In\[\d+\], line 3, every 60 s",
     ),
     "delayed call": (
         "call = reactor.callLater(60, poll)",
@@ -504,6 +504,33 @@ def test_abandoned_cell(kernel: Kernel) -> None:
     assert kernel.ok(f"%background stop {row.id}").stdout.startswith("stopped ")
     cell.wait_for_output("has ended")
     assert listed(kernel) == []
+
+
+def test_looping_call_between_its_runs(kernel: Kernel) -> None:
+    """A looping call keeps its line and its id while it waits for its function."""
+    kernel.ok(
+        "def slow():\n    global gate\n    gate = Deferred()\n    return gate\n"
+        "await sleep(0)\nloop = task.LoopingCall(slow)\n"
+        "loop.start(0.01, now=False) and None"
+    )
+    kernel.wait_for_value("loop.call is None")
+    waits = one(kernel)
+    assert waits.what == "slow(), every 0.01 s"
+    kernel.ok("loop.interval = 60; reactor.callFromThread(gate.callback, None)")
+    kernel.wait_for_value("loop.call is not None")
+    assert one(kernel).id == waits.id
+    kernel.ok("%background stop all")
+    assert kernel.value("loop.running") is False
+
+
+def test_call_that_is_shown(kernel: Kernel) -> None:
+    """A delayed call whose state a notebook shows is listed, and stopped."""
+    cell = kernel.ok("call = reactor.callLater(60, poll)\ncall")
+    assert one(kernel).what.startswith("poll(), in ")
+    assert one(kernel).cell == f"In [{cell.execution_count}]"
+    kernel.ok("%background stop all")
+    assert listed(kernel) == []
+    assert kernel.value("call.active()") is False
 
 
 def test_awaited_result(kernel: Kernel) -> None:

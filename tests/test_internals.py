@@ -13,23 +13,29 @@ from contextvars import Context, ContextVar
 from typing import Any
 
 import crochet
+import pytest
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.events import EventManager
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magics.execution import ExecutionMagics
 from IPython.core.ultratb import VerboseTB
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import (
     Deferred,
+    DeferredList,
     ensureDeferred,
     gatherResults,
     inlineCallbacks,
     succeed,
 )
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogBeginner
 
+from twisted_ipython.awaiting_magics import RUN_OPTIONS
 from twisted_ipython.internals import crochet as crochet_internals
+from twisted_ipython.internals import ipython as ipython_internals
 from twisted_ipython.internals import twisted as twisted_internals
 from twisted_ipython.waits import Ends
 
@@ -47,6 +53,71 @@ def test_twisted() -> None:
         loop.close()
     assert twisted_internals.asyncio_loop(MemoryReactorClock()) is None
     assert hasattr(globalLogBeginner, "_temporaryObserver")
+
+
+def test_twisted_waiting() -> None:
+    """internals/twisted.py: what a Deferred waits on."""
+
+    async def fetch() -> None:
+        await never
+
+    @inlineCallbacks
+    def get() -> Generator[Deferred[None], object, None]:
+        yield never
+
+    never: Deferred[None] = Deferred()
+    for deferred, name in (ensureDeferred(fetch()), "fetch"), (get(), "get"):
+        assert twisted_internals.coroutine_of(deferred).__name__ == name
+    assert twisted_internals.coroutine_of(never) is None
+
+    outer = succeed(None).addCallback(lambda _: never)
+    assert twisted_internals.chained_to(outer) is never
+    assert twisted_internals.chained_to(never) is None
+
+    delayed = deferLater(Clock(), 1, print)
+    assert twisted_internals.is_delayed(delayed)
+    assert not twisted_internals.is_delayed(never)
+
+    several = DeferredList([never, succeed(1), Deferred()])
+    assert twisted_internals.unfinished(several) == (2, 3)
+    assert twisted_internals.unfinished(never) is None
+
+
+def test_twisted_waiting_on_a_task() -> None:
+    """internals/twisted.py: the coroutine of a task that is to fire a Deferred."""
+
+    async def fetch() -> None:
+        await asyncio.sleep(0)
+
+    async def look() -> str:
+        deferred = Deferred.fromFuture(asyncio.ensure_future(fetch()))
+        return str(twisted_internals.coroutine_of(deferred).__name__)
+
+    assert asyncio.run(look()) == "fetch"
+
+
+@pytest.mark.parametrize("end", ["called", "cancelled"])
+def test_twisted_end_of_a_delayed_call(end: str) -> None:
+    """internals/twisted.py: it tells once, and leaves the call as it found it."""
+
+    def tick(n: int) -> None:
+        seen.append(n)
+
+    clock = Clock()
+    seen: list[object] = []
+    call = clock.callLater(1, tick, 5)
+    before = str(call), call.canceller
+    twisted_internals.tell_end(call, seen.append)
+    assert str(call) == before[0]
+    if end == "called":
+        clock.advance(1)
+        assert seen == [5, "called"] and call.func is tick
+    else:
+        call.cancel()
+        assert seen == ["cancelled"] and not clock.getDelayedCalls()
+    assert call.canceller == before[1]
+    twisted_internals.tell_end(call, seen.append)
+    assert seen[-1] == end
 
 
 def test_coroutines_of_deferreds() -> None:
@@ -162,6 +233,16 @@ def test_ipython() -> None:
     assert callable(InteractiveShell._atexit_once)
     assert callable(VerboseTB.get_records)
     assert CachingCompiler()._filename_map == {}
+
+
+def test_magics() -> None:
+    """internals/ipython.py: how ``%time`` writes seconds, what runs files for ``%run``."""
+    assert ipython_internals.format_time(0.0123) == "12.3 ms"
+    assert "runner" in inspect.signature(ExecutionMagics.run).parameters
+    options = inspect.getsource(ExecutionMagics.run)
+    assert repr(RUN_OPTIONS) in options
+    for name in ("self.default_runner", "safe_execfile", "safe_run_module"):
+        assert name in options
 
 
 def test_ipykernel() -> None:

@@ -72,7 +72,13 @@ def strip(notebook: NotebookNode) -> None:
 
 def as_markdown(notebook: NotebookNode) -> tuple[str, dict[str, object]]:
     """The text of README.md, and what nbconvert's writers need beside it."""
-    text, resources = MarkdownExporter().from_notebook_node(notebook)
+    exporter = MarkdownExporter()
+    # The text of a value; its HTML is for notebooks.
+    order = ["text/markdown", "image/png", "text/plain"]
+    exporter.config.NbConvertBase.display_data_priority = order
+    text, resources = MarkdownExporter(config=exporter.config).from_notebook_node(
+        notebook
+    )
     return text.strip() + "\n", resources
 
 

@@ -30,6 +30,7 @@ from .activities import (
 )
 from .contexts import InContext, Selectables
 from .going import Going, function_name
+from .internals.twisted import ToldFunction
 from .origins import ORIGIN
 from .ports import Ports
 from .shared_reactor import SharedReactor
@@ -143,6 +144,8 @@ class Background:
         ends = Ends(self._results.pending())
         for call in self.shared.reactor.getDelayedCalls():
             function = call.func
+            if isinstance(function, ToldFunction):  # of one that is shown somewhere
+                function = function.__wrapped__
             if not isinstance(function, InContext):
                 continue
             origin = function.context.get(ORIGIN)

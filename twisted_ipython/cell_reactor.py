@@ -36,17 +36,16 @@ def switch_on(
     background = background_of(shared)
     selectables = background.selectables
     reruns = Reruns(background, rerun)
-    methods = {
-        name: getattr(reactor, name) for name in METHODS if hasattr(reactor, name)
-    }
-    methods.update(reactor_methods(reactor, shared.loop, selectables))
-    for name in LISTENS:
-        if name in methods:
-            methods[name] = reruns.listening(name, methods[name])
     forwarding = Forwarding(shared, threads)
+    methods = reactor_methods(reactor, shared.loop, selectables)
     for name in METHODS:
-        if name in methods:
-            methods[name] = forwarding.method(name, methods[name])
+        base = getattr(reactor, name, None)
+        if base is not None:
+            of_cell = methods.get(name, base)
+            if name in LISTENS:
+                of_cell = reruns.listening(name, of_cell)
+            keeps = name in ("addReader", "addWriter")  # also what a cell has opened
+            methods[name] = forwarding.method(name, of_cell if keeps else base, of_cell)
     pool = reactor.getThreadPool()
     undo = ExitStack()
     undo.callback(replace(reactor, methods))

@@ -24,6 +24,7 @@ from time import time
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from twisted.internet.base import DelayedCall
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -66,6 +67,30 @@ class InContext:
     def context(self) -> Context:
         """The context that it is called in."""
         return self._context
+
+
+class LoggedInContext(InContext):
+    """
+    A call of a loop's, which logs what it raises: in its context, too.
+
+    So whoever observes the log prints under the cell.
+    """
+
+    __slots__ = ("_as",)
+
+    def __init__(self, function: Callable[..., Any], logged_as: str) -> None:
+        super().__init__(function)
+        self._as = logged_as
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._context.run(self.__wrapped__, *args, **kwargs)
+        except BaseException:
+            self._context.run(_log.failure, self._as)
+
+
+# Twisted's own, where it logs them.
+_log = Logger("twisted.internet.base")
 
 
 @dataclass(frozen=True)
@@ -138,7 +163,9 @@ def reactor_methods(
     reactor: Any, loop: AbstractEventLoop | None, selectables: Selectables
 ) -> Methods:
     """
-    The methods of ``reactor`` that keep contexts.
+    The methods of ``reactor`` that keep contexts, for code that a cell started.
+
+    All but callFromThread are for the reactor thread.
 
     Args:
         loop: The asyncio loop under it. Without one, readers and writers are
@@ -162,12 +189,14 @@ def _call_later(
     base = reactor.callLater
 
     def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
-        if ORIGIN.get() is None:
-            return base(delay, callable, *args, **kw)
-        if builtins.callable(callable):  # else, Twisted says what it thinks of it
-            if isinstance(callable, LoopingCall) and callable not in selectables.loops:
-                selectables.loops[callable] = (copy_context(), time())
+        if isinstance(callable, LoopingCall) and callable not in selectables.loops:
+            selectables.loops[callable] = (copy_context(), time())
+        if not builtins.callable(callable):
+            pass  # Twisted says what it thinks of that
+        elif DelayedCall.debug:  # it adds to the log where the call was made
             callable = InContext(callable)
+        else:
+            callable = LoggedInContext(callable, "while handling timed call")
         if neutral:  # asyncio's timer is for all calls, and has a context itself
             return Context().run(base, delay, callable, *args, **kw)
         return base(delay, callable, *args, **kw)
@@ -182,7 +211,7 @@ def _call_from_thread(
 
     def callFromThread(callable: Any, *args: Any, **kwargs: Any) -> None:
         if ORIGIN.get() is not None:
-            callable = InContext(callable)
+            callable = LoggedInContext(callable, "while handling thread call")
         base(callable, *args, **kwargs)
 
     def call_from_thread(callable: Any, *args: Any, **kwargs: Any) -> None:
@@ -201,10 +230,7 @@ def _call(function: Any, args: Any, kwargs: Any) -> None:
     try:
         function(*args, **kwargs)
     except BaseException:
-        _log.failure("while handling a call from a thread")
-
-
-_log = Logger("twisted.internet.base")
+        _log.failure("while handling thread call")
 
 
 def _spawn_process(reactor: Any, selectables: Selectables) -> Callable[..., Any]:
@@ -212,7 +238,7 @@ def _spawn_process(reactor: Any, selectables: Selectables) -> Callable[..., Any]
 
     def spawnProcess(*args: Any, **kwargs: Any) -> Any:
         process = base(*args, **kwargs)  # type: ignore[misc]
-        if ORIGIN.get() is not None and hasattr(process, "reapProcess"):
+        if hasattr(process, "reapProcess"):
             # Called by what looks after all processes, when this one has ended.
             process.reapProcess = InContext(process.reapProcess)
         if ORIGIN.get() is not None:

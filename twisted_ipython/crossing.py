@@ -8,6 +8,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from . import waiting
 from .errors import CannotAwait
 from .shared_reactor import STOPPED, SharedReactor
 
@@ -36,10 +37,10 @@ def ask(
         Any but the reactor thread.
     """
     answers: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-    waiting = True
+    wanted = True
 
     def run() -> None:
-        if not waiting:  # interrupted: nobody wants it any more
+        if not wanted:  # interrupted: nobody wants it any more
             return
         try:
             question(lambda value: answers.put(lambda: value))
@@ -55,11 +56,11 @@ def ask(
             reactor_stopped()
         else:
             shared.host.call(run)
-        answer = answers.get(timeout=within)
+        answer = waiting.get(answers, within)
     except Empty:
         raise TimeoutError(f"no answer from the reactor in {within} s") from None
     finally:
-        waiting = False
+        wanted = False
         shared.when_stopped.discard(reactor_stopped)
     result: Answer = answer()
     return result

@@ -1,5 +1,5 @@
 """
-crochet's EventualResult, as a notebook needs it: awaitable, shown by its state.
+crochet's EventualResult, as a notebook needs it: awaitable.
 """
 
 from __future__ import annotations
@@ -12,20 +12,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from .internals import crochet as internals
-
-
-def state_text(result: EventualResult) -> str:
-    """
-    ``<EventualResult: pending>``: its state, and no address, so that the same
-    cell shows the same text. Any thread.
-    """
-    if not internals.is_done(result):
-        state = "pending"
-    elif isinstance(internals.outcome(result), Failure):
-        state = f"failed with {internals.outcome(result).type.__name__}"
-    else:
-        state = "done"
-    return f"<EventualResult: {state}>"
 
 
 def make_awaitable(reactor: Any) -> Callable[[], None]:

@@ -4,10 +4,9 @@ What ``%load_ext`` switches on, and its exact reverse.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
-from crochet import EventualResult
 from IPython.core.completer import (
     CompletionContext,
     SimpleCompletion,
@@ -17,16 +16,26 @@ from IPython.core.completer import (
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
-from . import captures, cell_reactor, cells, eventual, failures, thread_contexts
+from . import (
+    above_prompt,
+    captures,
+    cell_reactor,
+    cells,
+    eventual,
+    failures,
+    shown_values,
+    thread_contexts,
+)
 from .advice import add_advice, add_runner_advice
+from .awaiting_magics import AwaitingMagics
 from .background import background_of
 from .background_magic import BackgroundMagics, background_matcher
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
+from .followed_cells import follow_cells
 from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
-from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .raw_cells import RawCells
 from .reactors import shared_reactor
 from .reports import mark_shown
@@ -35,6 +44,7 @@ from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
 from .tracebacks import HiddenFrames, raised_in, was_suspended
+from .twisted_log import TwistedLogMagics
 
 RUNNER_NAME = "twisted"
 
@@ -100,9 +110,12 @@ def _switch_on(
 ) -> None:
     """Each step beside what undoes it; they are undone in reverse order."""
     undo.callback(ipython.before_exit(shell, shared.end))
+    if getattr(shell, "pt_app", None) is not None:
+        undo.callback(above_prompt.switch_on())
     background = background_of(shared)
-    _follow_cells(shell, Reruns(background, lambda: settings.rerun), undo)
-    _show_eventual_results(shell, undo)
+    reruns = Reruns(background, lambda: settings.rerun)
+    undo.callback(follow_cells(shell, reruns.running))
+    undo.callback(shown_values.switch_on(shell, shared))
 
     interrupts = _interrupts.setdefault(
         shell, Interrupts(shell, shared.in_reactor_thread)
@@ -141,67 +154,28 @@ def _switch_on(
     shell.events.register("pre_run_cell", raw_cells.note)
     undo.callback(shell.events.unregister, "pre_run_cell", raw_cells.note)
 
-    magics = TwistedMagics(shell, settings, shared.reactor, shared.host, raw_cells)
+    magics = TwistedMagics(shell, settings, shared.host, raw_cells)
     _add_magics(shell, magics, undo)
+    log_magics = TwistedLogMagics(shell)
+    _add_magics(shell, log_magics, undo)
+    undo.callback(log_magics.switch_off)
     undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
     _add_magics(shell, BackgroundMagics(shell, background), undo)
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
         "%twisted_config": live_settings(settings),
     }
-    _add_completer(shell, commands, undo)
+    _add_completer(shell, settings, commands, undo)
     matcher = background_matcher(background)
     shell.Completer.custom_matchers.append(matcher)
     undo.callback(shell.Completer.custom_matchers.remove, matcher)
 
-    _add_runner(shell, settings, Runner(shell, settings, shared, interrupts), undo)
-
-
-def _follow_cells(shell: Any, reruns: Reruns, undo: ExitStack) -> None:
-    """Let what a cell starts know the cell, and each cell its earlier run."""
-
-    def around(
-        raw_cell: str, has_number: bool, cell_id: str | None
-    ) -> AbstractContextManager[object]:
-        outer = ORIGIN.get()
-        if outer is not None and (outer.running or not is_shell_thread()):
-            return nullcontext()  # a cell that a cell runs, as %%capture does
-        number = shell.execution_count if has_number else None
-        return reruns.running(Origin(shell, number, cell_id, raw_cell))
-
-    undo.callback(ipython.around_cells(shell, around))
-    number = ipython.running_cell_number(shell)
-    if number is not None:  # the cell that loads the extension
-        this_one = begin(Origin(shell, number))
-        this_one.__enter__()
-
-        def leave(*args: object) -> None:
-            shell.events.unregister("post_run_cell", leave)
-            this_one.__exit__(None, None, None)
-
-        shell.events.register("post_run_cell", leave)
-    if hasattr(shell, "kernel"):
-        undo.callback(ipykernel.address_displays(shell, _parent_of_origin))
-
-
-def _parent_of_origin() -> Any:
-    origin = ORIGIN.get()
-    return None if origin is None else origin.parent
-
-
-def _show_eventual_results(shell: Any, undo: ExitStack) -> None:
-    formatter = shell.display_formatter.formatters["text/plain"]
-    before = formatter.for_type(
-        EventualResult, lambda result, p, cycle: p.text(eventual.state_text(result))
-    )
-
-    def restore() -> None:
-        if before is None:
-            formatter.pop(EventualResult, None)
-        else:
-            formatter.for_type(EventualResult, before)
-
-    undo.callback(restore)
+    runner = Runner(shell, settings, shared, interrupts)
+    undo.callback(ipython.choose_runner(shell, runner.takes))
+    awaiting_magics = AwaitingMagics(shell, runner)
+    _add_magics(shell, awaiting_magics, undo)
+    undo.callback(awaiting_magics.switch_on())
+    _add_runner(shell, settings, runner, undo)
 
 
 def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:
@@ -220,7 +194,10 @@ def _add_magics(shell: Any, magics: Magics, undo: ExitStack) -> None:
 
 
 def _add_completer(
-    shell: Any, commands: dict[str, tuple[str, ...]], undo: ExitStack
+    shell: Any,
+    settings: TwistedIPython,
+    commands: dict[str, tuple[str, ...]],
+    undo: ExitStack,
 ) -> None:
     @context_matcher()
     def twisted_settings_matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -232,7 +209,7 @@ def _add_completer(
         return {
             "completions": [
                 SimpleCompletion(word)
-                for word in completions(names, words.split(), context.token)
+                for word in completions(settings, names, words.split(), context.token)
             ],
             "suppress": True,
         }

@@ -56,7 +56,8 @@ def _is_cancelled(error: BaseException | None) -> bool:
 class Failed(Protocol):
     """Something that has failed."""
 
-    what: str  # for a person: "a Deferred"
+    def heading(self, cell: str) -> str:
+        """What has happened in ``cell``, for a person."""
 
     def failure(self) -> Failure | BaseException | None:
         """What it failed with; None if that was handled since."""
@@ -71,10 +72,11 @@ class Failed(Protocol):
 class FailedDeferred:
     """A Deferred, known by the ``DebugInfo`` that it keeps its failure in."""
 
-    what = "a Deferred"
-
     def __init__(self, info: DebugInfo) -> None:
         self._info = info
+
+    def heading(self, cell: str) -> str:
+        return f"a Deferred of {cell} failed, and nothing has handled that"
 
     def failure(self) -> Failure | None:
         return self._info.failResult
@@ -89,10 +91,13 @@ class FailedDeferred:
 class FailedResult:
     """An EventualResult that nobody has asked."""
 
-    what = "an EventualResult"
-
     def __init__(self, result: EventualResult) -> None:
         self._result = result
+
+    def heading(self, cell: str) -> str:
+        return (
+            f"an EventualResult of {cell} failed, and nothing has asked for its result"
+        )
 
     def failure(self) -> Failure | None:
         if crochet_internals.was_retrieved(self._result):
@@ -112,8 +117,11 @@ class FailedTask:
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
-        name = getattr(task.get_coro(), "__qualname__", "")
-        self.what = f"the task {name}()" if name else "a task"
+
+    def heading(self, cell: str) -> str:
+        name = getattr(self._task.get_coro(), "__qualname__", "")
+        task = f"the task {name}()" if name else "a task"
+        return f"{task} of {cell} failed, and nothing has awaited it"
 
     def failure(self) -> BaseException | None:
         return asyncio_internals.unretrieved(self._task)
@@ -126,12 +134,24 @@ class FailedTask:
 
 
 class FailedCall:
-    """A call that raised into a loop, which can only log it."""
+    """
+    A call that raised into a loop, which can only log it.
 
-    what = "a call"
+    Args:
+        logged: What somebody else than the loop has logged it with.
+    """
 
-    def __init__(self, failure: Failure | BaseException) -> None:
+    def __init__(
+        self, failure: Failure | BaseException, logged: str | None = None
+    ) -> None:
         self._failure = failure
+        self._logged = logged
+
+    def heading(self, cell: str) -> str:
+        if self._logged is not None:
+            logged = f" ({self._logged})" if self._logged else ""
+            return f"{cell} has logged an error{logged}"
+        return f"a call of {cell} failed, and nothing has handled that"
 
     def failure(self) -> Failure | BaseException:
         return self._failure
@@ -205,7 +225,8 @@ class Failures:
                 origin = context.get(ORIGIN)
                 counts[origin] += 1
                 if counts[origin] <= AT_ONCE:
-                    context.copy().run(report, failed.what, failure, failed.made_at())
+                    heading = failed.heading(str(origin or "no cell"))
+                    context.copy().run(report, heading, failure, failed.made_at())
                 else:
                     more[origin, type(error).__name__] += 1
                     contexts[origin] = context
@@ -225,7 +246,7 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
     failures = Failures(shared)
 
     def note_event(event: dict[str, Any]) -> bool:
-        failure = event.get("log_failure")
+        failure = twisted_internals.failure_of(event)
         if (
             failure is None
             or event.get("log_level") not in (LogLevel.error, LogLevel.critical)
@@ -235,8 +256,16 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
         context = context_of(failure.value)
         if context is None:
             return False
-        failures.note(FailedCall(failure), context)
+        by_loop = str(event.get("log_namespace")).startswith("twisted.internet.")
+        logged = None if by_loop else twisted_internals.message_of(event)
+        failures.note(FailedCall(failure, logged), context)
         return True
+
+    def note_result(result: EventualResult) -> None:
+        if isinstance(crochet_internals.outcome(result).value, crochet.ReactorStopped):
+            crochet_internals.mark_retrieved(result)  # the process ends
+        else:
+            failures.note(FailedResult(result))
 
     undo = ExitStack()
     undo.callback(failures.forget)
@@ -245,11 +274,7 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
             lambda info: failures.note(FailedDeferred(info))
         )
     )
-    undo.callback(
-        crochet_internals.watch_failures(
-            lambda result: failures.note(FailedResult(result))
-        )
-    )
+    undo.callback(crochet_internals.watch_failures(note_result))
     undo.callback(claim_events(note_event))
     if shared.loop is not None:
         undo.callback(_watch_loop(shared.loop, failures))

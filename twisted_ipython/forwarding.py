@@ -19,6 +19,7 @@ from typing import Any
 
 from IPython import get_ipython
 
+from . import waiting
 from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .shared_reactor import SharedReactor
 
@@ -76,31 +77,40 @@ class Forwarding:
         self._mode = mode
         self._warned: set[tuple[Origin | None, str]] = set()
 
-    def method(self, name: str, direct: Callable[..., Any]) -> Callable[..., Any]:
-        """``direct``, a method of the reactor, as it is to be for all threads."""
+    def method(
+        self, name: str, base: Callable[..., Any], of_cell: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """
+        A method of the reactor, as it is to be for all threads.
+
+        Args:
+            base: What code calls that no cell started.
+            of_cell: What other code calls; it is for the reactor thread, as well.
+        """
         reactor_thread = self._shared.host.thread_id
 
         def method(*args: Any, **kwargs: Any) -> Any:
+            direct = base if ORIGIN.get() is None else of_cell
             if get_ident() == reactor_thread or not is_shell_thread():
                 return direct(*args, **kwargs)
             mode = self._mode()
             if mode == "forward" and not self._shared.stopped:
-                return self._forward(direct, args, kwargs)
+                return self._forward(of_cell, args, kwargs)
             if mode == "warn":
                 self._warn(name)
             return direct(*args, **kwargs)
 
         method.__name__ = method.__qualname__ = name
-        method.__doc__ = direct.__doc__
+        method.__doc__ = base.__doc__
         return method
 
     def _forward(self, direct: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Shell thread: call it there; gives, or raises, what comes of it."""
         answers: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        waiting = True
+        wanted = True
 
         def run() -> None:
-            if not waiting:  # interrupted: nobody wants it any more
+            if not wanted:  # interrupted: nobody wants it any more
                 return
             try:
                 value = direct(*args, **kwargs)
@@ -119,9 +129,9 @@ class Forwarding:
         try:
             with starter:
                 self._shared.host.call(run)
-            answer = answers.get()
+            answer = waiting.get(answers)
         finally:
-            waiting = False
+            wanted = False
             self._shared.when_stopped.discard(reactor_stopped)
         return answer()
 

@@ -8,12 +8,15 @@ set handlers up there: a log is a log.
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import (
     ILogObserver,
+    LoggingFile,
     STDLibLogObserver,
     globalLogBeginner,
     globalLogPublisher,
@@ -21,13 +24,14 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from .errors import CellStop
-from .internals.twisted import logging_has_begun
+from .internals.twisted import failure_of, logging_has_begun
 
 Event = dict[str, Any]
 Claim = Callable[[Event], bool]
 
 # Assigned whole, read in whatever thread logs.
 _claims: tuple[Claim, ...] = ()
+_local = threading.local()
 _to_logging: Callable[[Event], object] | None = None  # once we have begun
 
 
@@ -36,7 +40,7 @@ def begin_logging() -> None:
     Send Twisted's log to ``logging.getLogger("twisted")``, if nobody chose yet.
 
     Thread:
-        Reactor thread.
+        Shell thread, as ``claim_events``, so that one comes after the other.
     """
     global _to_logging
     if logging_has_begun():
@@ -52,7 +56,7 @@ def claim_events(claim: Claim) -> Callable[[], None]:
     Offer each event to ``claim``, which says whether it takes it; gives the undo.
 
     Thread:
-        Any. ``claim`` is called in the thread and the context that log.
+        Shell thread. ``claim`` is called in the thread and the context that log.
     """
     global _claims
     _claims = (*_claims, claim)
@@ -72,13 +76,22 @@ def claim_events(claim: Claim) -> Callable[[], None]:
 def _log(event: Event) -> None:
     # What ended a cell has been shown, with the cell. (Not by Failure.check,
     # which knows subclasses of Exception only.)
-    failure = event.get("log_failure", event.get("failure"))
-    if isinstance(getattr(failure, "value", None), CellStop):
+    if isinstance(getattr(failure_of(event), "value", None), CellStop):
         return
     claimed = _claimed(event)
-    if not claimed or logging.getLogger("twisted").hasHandlers():
+    if not logging.getLogger("twisted").hasHandlers() and (
+        # Then logging prints to sys.stderr; log.startLogging() has made Twisted's
+        # log of that.
+        claimed or isinstance(sys.stderr, LoggingFile)
+    ):
+        return
+    if not getattr(_local, "logging", False):  # a handler may print there, too
         assert _to_logging is not None
-        _to_logging(event)
+        _local.logging = True
+        try:
+            _to_logging(event)
+        finally:
+            _local.logging = False
 
 
 @implementer(ILogObserver)

@@ -21,7 +21,7 @@ from traitlets import TraitError
 from .hosts import Host
 from .raw_cells import RawCells
 from .run_in_reactor import run_in_reactor
-from .settings import TwistedIPython, seconds_text
+from .settings import TwistedIPython
 
 # What crochet's own magic was for, before there were other settings.
 CROCHET_SETTINGS = ("timeout",)
@@ -43,13 +43,11 @@ class TwistedMagics(Magics):
         self,
         shell: Any,
         settings: TwistedIPython,
-        reactor: Any,
         host: Host,
         raw_cells: RawCells,
     ) -> None:
         super().__init__(shell)
         self._settings = settings
-        self._reactor = reactor
         self._host = host
         self._raw_cells = raw_cells
 
@@ -91,7 +89,6 @@ class TwistedMagics(Magics):
             )
         return run_in_reactor(
             self.shell,
-            self._reactor,
             self._host,
             cell,
             raw_cell=self._raw_cells.current() or f"%%run_in_reactor {line}\n{cell}",
@@ -110,7 +107,7 @@ class TwistedMagics(Magics):
 
         Settings:
 
-        timeout   {timeout}
+        {timeout}
 
         Examples::
 
@@ -195,23 +192,26 @@ def configure(
         count = "no value" if not values else f"{len(values)} values"
         raise UsageError(
             f"{magic} {key} takes {trait.info()}, not {count}; still "
-            f"{seconds_text(getattr(settings, key))}"
+            f"{settings.text(key)}"
         )
     try:
         setattr(settings, key, trait.from_string(values[0]))
     except TraitError:
         raise UsageError(
             f"{magic} {key}: {values[0]!r} is not {trait.info()}; still "
-            f"{seconds_text(getattr(settings, key))}"
+            f"{settings.text(key)}"
         ) from None
-    return [f"Setting {key} to {seconds_text(getattr(settings, key))}!"]
+    return [f"Setting {key} to {settings.text(key)}!"]
 
 
-def completions(names: tuple[str, ...], words: list[str], begun: str) -> list[str]:
+def completions(
+    settings: TwistedIPython, names: tuple[str, ...], words: list[str], begun: str
+) -> list[str]:
     """
     What can stand last in the line of a settings magic.
 
     Args:
+        settings: Whose values can be typed.
         names: The settings that it has.
         words: What was typed after its name.
         begun: The last word as far as it was typed, or "".
@@ -222,7 +222,7 @@ def completions(names: tuple[str, ...], words: list[str], begun: str) -> list[st
     elif before in (["show"], ["set"], ["reset"]):
         offered = [*names]
     elif before[-1] in names and before[0] not in ("show", "reset"):
-        offered = ["none"]
+        offered = [*settings.words(before[-1])]
     else:
         offered = []
     return [word for word in offered if word.startswith(begun)]
@@ -238,14 +238,17 @@ def _check_known(magic: str, names: tuple[str, ...], known: str) -> None:
 
 
 def _lines(settings: TwistedIPython, names: tuple[str, ...]) -> list[str]:
-    return [f" - {name}={seconds_text(getattr(settings, name))}" for name in names]
+    return [f" - {name}={settings.text(name)}" for name in names]
 
 
-def _help(name: str, indent: str = " " * 18) -> str:
-    text = TwistedIPython.class_traits()[name].help
+def _help(name: str) -> str:
+    text = f"{name:10}{TwistedIPython.class_traits()[name].help}"
     return textwrap.fill(
-        text, 78, initial_indent=indent, subsequent_indent=indent
+        text, 78, initial_indent=" " * 8, subsequent_indent=" " * 18
     ).strip()
+
+
+_LIVE = sorted(TwistedIPython.class_trait_names(live=True))
 
 
 def _describe() -> None:
@@ -254,7 +257,7 @@ def _describe() -> None:
         assert function.__doc__ is not None
         function.__doc__ = function.__doc__.format(
             timeout=_help("timeout"),
-            settings="timeout   " + _help("timeout"),
+            settings=("\n" + " " * 8).join(map(_help, _LIVE)),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from threading import get_ident, main_thread
 from typing import Any
@@ -94,8 +94,9 @@ _CONTEXT = "_twisted_ipython_context"
 
 def note_context(error: BaseException, context: Context) -> None:
     """Remember where ``error`` was raised, if nobody did so before."""
-    if not hasattr(error, _CONTEXT):
-        setattr(error, _CONTEXT, context)
+    with suppress(Exception):  # of an exception with a will of its own
+        if not hasattr(error, _CONTEXT):
+            setattr(error, _CONTEXT, context)
 
 
 def context_of(error: BaseException | None) -> Context | None:
@@ -103,7 +104,9 @@ def context_of(error: BaseException | None) -> Context | None:
     The context of the cell's that ``error`` was raised in, or the current one;
     None where no cell started it.
     """
-    context: Context | None = getattr(error, _CONTEXT, None)
+    context: Context | None = None
+    with suppress(Exception):
+        context = getattr(error, _CONTEXT, None)
     if context is None and ORIGIN.get() is not None:
         context = copy_context()
     return context

@@ -9,6 +9,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from contextlib import suppress
+from contextvars import Context
 from queue import SimpleQueue
 from typing import Any
 
@@ -44,7 +45,9 @@ def run_in_thread(reactor: Any) -> SharedReactor:
     assert thread.ident is not None
     shared = SharedReactor(reactor, thread.ident, thread)
     atexit.register(shared.end)
-    reactor.callFromThread(_settle, reactor)
+    begin_logging()
+    # Not in the context of the cell that loads us: it goes on for ever.
+    Context().run(reactor.callFromThread, _settle, reactor)
     return shared
 
 
@@ -74,7 +77,6 @@ def _settle(reactor: Any) -> None:
         reap = LoopingCall(reapAllProcesses)
         reap.clock = reactor
         reap.start(0.1, now=False)
-    begin_logging()
 
 
 def _daemon_thread(*args: Any, **kwargs: Any) -> threading.Thread:

@@ -17,6 +17,7 @@ from typing import Any
 
 import crochet
 
+from . import waiting
 from .errors import CannotLoad
 from .internals.twisted import asyncio_loop, has_run
 from .reactor_thread import run_in_thread
@@ -128,7 +129,7 @@ def _adopt(reactor: Any) -> SharedReactor:
 
     reactor.callFromThread(look)
     try:
-        thread_id = answer.get(timeout=ANSWER_WITHIN)
+        thread_id = waiting.get(answer, ANSWER_WITHIN)
     except Empty:
         raise CannotLoad(
             "a reactor is installed, but it did not answer within "

@@ -46,15 +46,17 @@ def mark_shown(error: BaseException) -> None:
 
 def was_shown(error: BaseException | None) -> bool:
     """Whether the user has seen it, in a cell or in a report. Any thread."""
-    return hasattr(error, _SHOWN)
+    with suppress(Exception):  # of an exception with a will of its own
+        return hasattr(error, _SHOWN)
+    return False
 
 
-def report(what: str, failure: Failure | BaseException, made_at: list[str]) -> None:
+def report(heading: str, failure: Failure | BaseException, made_at: list[str]) -> None:
     """
     Print what failed, with the user's part of its traceback.
 
     Args:
-        what: It, for a person.
+        heading: What has happened, for a person.
         made_at: The stack that made it, as text, outermost first; or empty.
 
     Thread:
@@ -63,7 +65,7 @@ def report(what: str, failure: Failure | BaseException, made_at: list[str]) -> N
     origin = ORIGIN.get()
     error = exception_of(failure)
     shell = get_ipython() if origin is None else origin.shell
-    lines = [f"{what} of {origin or 'no cell'} failed, and nothing has handled it:"]
+    lines = [f"{heading}:"]
     place = _made_at(shell, made_at)
     if place:
         lines.append(f"made at {place}")

@@ -9,32 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 import unicodedata
-from asyncio import CancelledError as AsyncioCancelledError
 from collections.abc import Callable
-from contextvars import copy_context
 from inspect import iscoroutine
 from typing import Any
 
 import crochet
 from IPython.core.error import UsageError
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
 from .cells import cell_function, is_bindable
 from .hosts import Host
-from .internals import crochet as internals
 from .internals.ipython import running_cell_number
-from .tracebacks import HiddenFrames
-
-# Seconds after a failure until it is reported, if nobody asks for it before.
-REPORT_AFTER = 0.5
 
 
 def run_in_reactor(
     shell: Any,
-    reactor: Any,
     host: Host,
     body: str,
     *,
@@ -76,16 +66,10 @@ def run_in_reactor(
         flags=shell.compile.flags,
         transform=shell.transform_ast,
     )
-    context = copy_context()
-    watch = Watch(
-        reactor,
-        function=lambda: context.run(_begin, function, host),
-        report=lambda: context.copy().run(_report, shell, number, watch.result),
-    )
-    watch.result = crochet.run_in_reactor(watch.call)()
+    result = crochet.run_in_reactor(_begin)(function, host)
     if name is not None:
-        shell.user_ns[unicodedata.normalize("NFKC", name)] = watch.result  # as Python
-    return watch.result
+        shell.user_ns[unicodedata.normalize("NFKC", name)] = result  # as Python
+    return result
 
 
 def _split(raw_cell: str, body: str) -> tuple[str, str]:
@@ -121,65 +105,3 @@ async def _settled(value: Any) -> Any:
 
 def _is_eventual(value: Any) -> bool:
     return iscoroutine(value) or asyncio.isfuture(value)
-
-
-class Watch:
-    """
-    Calls a function, and reports a failure of it that nobody asks for.
-
-    Attributes:
-        result: What somebody is to ask.
-
-    Thread:
-        Made in the shell thread, all else in the reactor thread.
-    """
-
-    result: crochet.EventualResult
-
-    def __init__(
-        self, reactor: Any, function: Callable[[], Any], report: Callable[[], object]
-    ) -> None:
-        self._reactor = reactor
-        self._function = function
-        self._report = report
-
-    def call(self) -> Any:
-        """Call the function; gives what it does, Deferred or not."""
-        try:
-            value = self._function()
-        except BaseException as error:
-            self._check_later(error)
-            raise
-        if isinstance(value, Deferred):
-            value.addErrback(self._failed)
-        return value
-
-    def _failed(self, failure: Failure) -> Failure:
-        self._check_later(failure.value)
-        return failure
-
-    def _check_later(self, error: BaseException | None) -> None:
-        if not isinstance(error, (CancelledError, AsyncioCancelledError)):
-            self._reactor.callLater(REPORT_AFTER, self._check)
-
-    def _check(self) -> None:
-        if not internals.was_retrieved(self.result):
-            internals.mark_retrieved(self.result)  # or crochet would log it, too
-            self._report()
-
-
-def _report(shell: Any, number: int | None, result: crochet.EventualResult) -> None:
-    """Reactor thread, in the context of the cell: say that it failed."""
-    error = internals.outcome(result).value
-    HiddenFrames().hide(error)
-    text = shell.InteractiveTB.stb2text(
-        shell.InteractiveTB.structured_traceback(
-            type(error), error, error.__traceback__, tb_offset=0
-        )
-    )
-    cell = "a cell" if number is None else f"In [{number}]"
-    print(
-        f"%%run_in_reactor in {cell} failed, and nothing has asked for its result:\n"
-        f"{text}",
-        file=sys.stderr,
-    )

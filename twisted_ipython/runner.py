@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from . import waiting
 from .awaiting_cell import Cell, Message
 from .errors import (
     CannotAwait,
@@ -24,6 +25,7 @@ from .errors import (
     CellTimeout,
     shown,
 )
+from .internals.ipython import is_capture
 from .interrupts import Inbox, Interrupts
 from .settings import TwistedIPython
 from .shared_reactor import STOPPED, SharedReactor
@@ -57,9 +59,37 @@ class Runner:
         self._settings = settings
         self._shared = shared
         self._interrupts = interrupts
+        self._local = threading.local()
 
     def __str__(self) -> str:
         return "twisted"  # what %autoawait shows
+
+    @property
+    def takes_plain_cells(self) -> bool:
+        """Whether those run in the reactor thread, too. Any thread."""
+        return bool(self._settings.cells == "reactor")
+
+    def takes(self, transformed_cell: str, awaits: bool) -> bool:
+        """
+        Whether a cell is for the reactor thread: those that await, and all
+        where the setting ``cells`` says so.
+
+        Thread:
+            The shell thread, just before it calls this runner or does not.
+        """
+        self._local.plain = False
+        if (
+            awaits
+            or not self.takes_plain_cells
+            or self._shell.loop_runner is not self
+            or self._shared.in_reactor_thread()
+            # What it captures may await, which nothing can in the reactor thread
+            # that is not a cell itself.
+            or is_capture(transformed_cell)
+        ):
+            return awaits
+        self._local.plain = True
+        return True
 
     def __call__(self, coro: Any) -> Any:
         """
@@ -90,7 +120,10 @@ class Runner:
 
     def _timeout(self) -> float | None:
         # A person in the debugger (%pdb) takes the time that it takes.
-        return None if self._shell.call_pdb else self._settings.timeout
+        # And a plain cell waits for nothing.
+        plain = getattr(self._local, "plain", False)
+        self._local.plain = False
+        return None if plain or self._shell.call_pdb else self._settings.timeout
 
 
 class Waiting:
@@ -136,9 +169,7 @@ class Waiting:
     def _next(self, seconds: float | None) -> Message | None:
         """The next message; None if none comes in time."""
         try:
-            if seconds is None:
-                return self._inbox.get()
-            return self._inbox.get(timeout=max(0, min(seconds, threading.TIMEOUT_MAX)))
+            return waiting.get(self._inbox, seconds)
         except Empty:
             return None
         except KeyboardInterrupt:  # from a SIGINT handler that is not ours

@@ -51,8 +51,31 @@ class Seconds(TraitType):  # type: ignore[type-arg]
         return number
 
 
+class Choice(Enum):  # type: ignore[type-arg]
+    """One of a few words."""
+
+    def info(self, as_rst: bool = False) -> str:
+        *others, last = self.values or ()
+        return f"{', '.join(others)} or {last}"
+
+    def from_string(self, s: str) -> str:
+        """Read what a person typed, in whatever case."""
+        return s.lower()
+
+
 class TwistedIPython(Configurable):
     """Awaiting Twisted in IPython."""
+
+    def text(self, name: str) -> str:
+        """The value of a setting as a person types it."""
+        value = getattr(self, name)
+        is_word = isinstance(value, str)
+        return value if is_word else seconds_text(value)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """The words that can be typed for a setting, apart from numbers."""
+        trait = self.traits()[name]
+        return tuple(trait.values or ()) if isinstance(trait, Choice) else ("none",)
 
     autoawait = Bool(
         False,
@@ -76,7 +99,7 @@ class TwistedIPython(Configurable):
         "Default 60. Applies from the next cell.",
     ).tag(config=True, live=True)
 
-    threads = Enum(
+    threads = Choice(
         ("forward", "warn", "off"),
         "forward",
         help="What reactor.callLater, listenTCP and their kin do in a plain cell, "
@@ -85,7 +108,7 @@ class TwistedIPython(Configurable):
         "is not safe) or off (call it here). Default forward.",
     ).tag(config=True, live=True)
 
-    cells = Enum(
+    cells = Choice(
         ("shell", "reactor"),
         "shell",
         help="Where plain cells run: shell (the shell thread) or reactor (the "
@@ -93,7 +116,7 @@ class TwistedIPython(Configurable):
         "meanwhile). Default shell. Applies from the next cell.",
     ).tag(config=True, live=True)
 
-    rerun = Enum(
+    rerun = Choice(
         ("offer", "stop", "keep"),
         "offer",
         help="What is done about a port that an earlier run of the same cell still "

@@ -73,7 +73,8 @@ class SharedReactor:
         if self.in_reactor_thread():
             raise CannotAwait(
                 "this code runs in the reactor thread, and would wait there for "
-                "itself; await it in the cell itself, without run_cell"
+                "itself; await it in the cell itself or in an `async def`, without "
+                "run_cell and without a plain function in between"
             )
 
     def in_reactor_thread(self) -> bool:

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from types import TracebackType
 
+from .awaiting_lines import as_typed
+
 _GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from Python 3.11 on
 _HERE = os.path.dirname(__file__) + os.sep
 
@@ -70,7 +72,7 @@ def cell_line(tb: TracebackType | None) -> str:
     for one in _chain(tb):
         if not _hidden(one) and not _is_shell(one):
             line = linecache.getline(one.tb_frame.f_code.co_filename, one.tb_lineno)
-            return textwrap.shorten(line.strip(), 60, placeholder=" ...")
+            return textwrap.shorten(as_typed(line.strip()), 60, placeholder=" ...")
     return ""
 
 

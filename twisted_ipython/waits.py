@@ -29,7 +29,7 @@ from .internals import asyncio as asyncio_internals
 from .internals import crochet as crochet_internals
 from .internals import twisted as twisted_internals
 from .origins import ORIGIN, Origin
-from .run_in_reactor import Watch
+from .run_in_reactor import run_in_reactor
 
 _OURS = str(Path(__file__).parent)
 
@@ -58,7 +58,8 @@ class Results:
         origin = ORIGIN.get()
         if origin is None:
             return
-        ours = isinstance(getattr(function, "__self__", None), Watch)
+        # What crochet is given there is a function of that module.
+        ours = getattr(function, "__module__", None) == run_in_reactor.__module__
         name = "%%run_in_reactor" if ours else function_name(function, origin)
         self._noted[result] = (origin, time.time(), name)
 

@@ -128,6 +128,27 @@ def address_displays(shell: Any, parent: Callable[[], Any]) -> Callable[[], None
     )
 
 
+def tell_streams() -> Callable[[Any], None]:
+    """
+    What tells the kernel's own streams which request it is that begins.
+
+    The kernel tells ``sys.stdout`` and ``sys.stderr``. Where something else is in
+    their places, as after ``log.startLogging(sys.stdout)``, and writes to them,
+    all would land under the cell that did that.
+
+    Thread:
+        Shell thread.
+    """
+    streams = [each for each in (sys.stdout, sys.stderr) if hasattr(each, "set_parent")]
+
+    def tell(request: Any) -> None:
+        for stream in streams:
+            if stream not in (sys.stdout, sys.stderr):
+                stream.set_parent(request)
+
+    return tell
+
+
 def flush_quickly(seconds: float) -> None:
     """
     Let no flush of the kernel's streams wait for longer than that.

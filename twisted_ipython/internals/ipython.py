@@ -139,6 +139,30 @@ def around_cells(
     return _wrap(shell, "run_cell", run_cell)
 
 
+def choose_runner(
+    shell: Any, is_for_runner: Callable[[str, bool], bool]
+) -> Callable[[], None]:
+    """
+    Let ``is_for_runner(transformed_cell, awaits)`` say which cells the shell's
+    runner gets; gives what undoes it. By default, it gets those that await.
+
+    Thread:
+        ``is_for_runner`` is called in the thread that ``run_cell`` is called in,
+        just before the runner.
+    """
+
+    def should_run_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        awaits = wrapped(*args, **kwargs)
+        return is_for_runner(kwargs.get("transformed_cell") or "", awaits)
+
+    return _wrap(shell, "should_run_async", should_run_async)
+
+
+def is_capture(transformed_cell: str) -> bool:
+    """Whether it is a ``%%capture`` cell, which runs its body as another cell."""
+    return transformed_cell.startswith("get_ipython().run_cell_magic('capture'")
+
+
 def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
     """
     Let a cell magic have nothing below its first line; gives what undoes it.
@@ -152,6 +176,35 @@ def allow_empty_body(shell: Any, magic: str) -> Callable[[], None]:
         return wrapped(*args, **kwargs)
 
     return _wrap(shell, "run_cell_magic", run_cell_magic)
+
+
+def run_files_by(
+    shell: Any, execfile: Callable[..., Any], run_module: Callable[..., Any]
+) -> Callable[[], None]:
+    """
+    Run the files and modules of ``%run`` by these; gives what undoes it.
+
+    They take the shell's own ``safe_execfile`` or ``safe_run_module``, and then
+    what that takes.
+    """
+
+    def safe_execfile(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return execfile(wrapped, *args, **kwargs)
+
+    def safe_run_module(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return run_module(wrapped, *args, **kwargs)
+
+    undo = ExitStack()
+    undo.callback(_wrap(shell, "safe_execfile", safe_execfile))
+    undo.callback(_wrap(shell, "safe_run_module", safe_run_module))
+    return undo.close
+
+
+def format_time(seconds: float) -> str:
+    """``1.23 s``, as ``%time`` writes it."""
+    from IPython.core.magics.execution import _format_time  # made when first used
+
+    return str(_format_time(seconds))
 
 
 def running_cell_number(shell: Any) -> int | None:

@@ -6,15 +6,23 @@ Tried with Twisted 22.10.0, 24.11.0 and 26.10.0.
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import inspect
+import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 from twisted.internet import defer
-from twisted.logger import globalLogBeginner
+from twisted.internet.base import DelayedCall
+from twisted.internet.defer import Deferred, DeferredList, _CancellationStatus
+from twisted.internet.task import deferLater
+from twisted.logger import formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 
 
@@ -89,9 +97,148 @@ def creation_of(info: defer.DebugInfo) -> list[str]:
     return info.creator or []
 
 
+def failure_of(event: dict[str, Any]) -> Failure | None:
+    """The failure that a log event is about; older Twisteds have another name."""
+    failure: Failure | None = event.get("log_failure", event.get("failure"))
+    return failure
+
+
+def message_of(event: dict[str, Any]) -> str:
+    """What a log event says, without the traceback of its failure."""
+    if failure_of(event) is not None and event.get("isError"):  # of log.err()
+        return str(event.get("why") or "")
+    return formatEvent(event)
+
+
 def was_collected(event: dict[str, Any]) -> bool:
     """Whether a Deferred logs it that was collected, in whatever context."""
     return "debugInfo" in event
+
+
+def chained_to(deferred: Deferred[Any]) -> Deferred[Any] | None:
+    """The Deferred whose result this one waits for; None if there is none."""
+    return deferred._chainedTo
+
+
+def coroutine_of(deferred: Deferred[Any]) -> Any:
+    """
+    The coroutine, or generator of inlineCallbacks, that is to fire it; or None.
+
+    Any thread. None, too, while the coroutine is on the stack.
+
+    Source:
+        ``_cancellableInlineCallbacks``: the canceller knows the status, which knows
+        what the coroutine waits on; among the callbacks of that is one for the
+        status, which knows the coroutine. ``Deferred.fromFuture``: the canceller
+        knows the future, which may be a task.
+    """
+    known = _known_to(deferred._canceller)
+    # Up to Twisted 23, what knows the status is a function that the canceller knows.
+    for each in [*known, *chain.from_iterable(map(_known_to, known))]:
+        if isinstance(each, asyncio.Task):
+            return each.get_coro()
+        if isinstance(each, _CancellationStatus) and each.waitingOn is not None:
+            return _coroutine_with(each, each.waitingOn)
+    return None
+
+
+def _coroutine_with(status: Any, awaited: Deferred[Any]) -> Any:
+    # ``callbacks`` has another name since Twisted 26.
+    pairs: Any = vars(awaited).get("_callbacks") or vars(awaited).get("callbacks")
+    for (function, args, _), _ in list(pairs or ()):
+        # Up to Twisted 23, a function within a function; later, it has arguments.
+        known = [*(args or ()), *_known_to(function)]
+        if any(each is status for each in known):
+            return next(filter(_is_coroutine, known), None)
+    return None
+
+
+def _is_coroutine(value: Any) -> bool:
+    return inspect.iscoroutine(value) or inspect.isgenerator(value)
+
+
+def _known_to(function: Any) -> list[Any]:
+    """The variables of the functions around a function."""
+    found = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # one that has no value yet
+            found.append(cell.cell_contents)
+    return found
+
+
+def is_delayed(deferred: Deferred[Any]) -> bool:
+    """Whether ``task.deferLater`` made it, so that a delayed call is to fire it."""
+    code = getattr(deferred._canceller, "__code__", None)
+    return any(each is code for each in deferLater.__code__.co_consts if code)
+
+
+def unfinished(deferred: Deferred[Any]) -> tuple[int, int] | None:
+    """Of a DeferredList: how many have not fired, and of how many."""
+    if not isinstance(deferred, DeferredList):  # type: ignore[arg-type]
+        return None
+    listed: Any = deferred
+    everything = len(listed.resultList)
+    return everything - listed.finishedCount, everything
+
+
+class ToldFunction:
+    """
+    The function of a delayed call, and what to tell when it was called.
+
+    Looks like the function to what shows a delayed call.
+    """
+
+    __slots__ = ("__wrapped__", "_tell")
+
+    def __init__(
+        self, function: Callable[..., Any], tell: Callable[[], object]
+    ) -> None:
+        self.__wrapped__ = function
+        self._tell = tell
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.__wrapped__(*args, **kwargs)
+        finally:
+            self._tell()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
+
+def tell_end(
+    call: DelayedCall, tell: Callable[[Literal["called", "cancelled"]], object]
+) -> None:
+    """
+    Have ``tell`` called when a delayed call was called, or is being cancelled.
+
+    It must not raise. The call itself is not kept alive by this.
+
+    Thread:
+        Reactor thread.
+    """
+    if not call.active():
+        tell("cancelled" if call.cancelled else "called")
+        return
+    function, canceller = call.func, call.canceller
+    this = weakref.ref(call)
+
+    def told_cancel(call: DelayedCall) -> None:
+        canceller(call)
+        call.canceller = canceller
+        tell("cancelled")
+
+    def told_call() -> None:
+        call = this()
+        if call is not None and call.func is told:
+            call.func, call.canceller = function, canceller
+        tell("called")
+
+    told = ToldFunction(function, told_call)
+    call.func, call.canceller = told, told_cancel
 
 
 @dataclass(frozen=True)
