@@ -502,9 +502,10 @@ class Kernel:
         content: dict[str, Any],
         channel: str = "shell",
         subshell: str | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> str:
         """Send a message; returns its id."""
-        message = self.session.msg(type, content)
+        message = self.session.msg(type, content, metadata=metadata)
         if subshell is not None:
             message["header"]["subshell_id"] = subshell
         self.session.send(self._channels[channel], message)
@@ -541,8 +542,14 @@ class Kernel:
         subshell: str | None = None,
         allow_stdin: bool = False,
         store_history: bool = True,
+        cell_id: str | None = None,
     ) -> Cell:
-        """Send a cell and do not wait."""
+        """
+        Send a cell and do not wait.
+
+        Args:
+            cell_id: The frontend's name of it, as JupyterLab sends one.
+        """
         content = {
             "code": source,
             "silent": False,
@@ -552,7 +559,12 @@ class Kernel:
             # A cell that fails must not take the next one with it.
             "stop_on_error": False,
         }
-        request = self.request("execute_request", content, subshell=subshell)
+        request = self.request(
+            "execute_request",
+            content,
+            subshell=subshell,
+            metadata={} if cell_id is None else {"cellId": cell_id},
+        )
         cell = Cell(self, request, source)
         self.cells.append(cell)
         return cell

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Generator
+from contextvars import Context, ContextVar
+from typing import Any
 
 import crochet
 import pytest
@@ -23,6 +25,7 @@ from twisted.internet.defer import (
     Deferred,
     DeferredList,
     ensureDeferred,
+    gatherResults,
     inlineCallbacks,
     succeed,
 )
@@ -34,6 +37,7 @@ from twisted_ipython.awaiting_magics import RUN_OPTIONS
 from twisted_ipython.internals import crochet as crochet_internals
 from twisted_ipython.internals import ipython as ipython_internals
 from twisted_ipython.internals import twisted as twisted_internals
+from twisted_ipython.waits import Ends
 
 
 def test_twisted() -> None:
@@ -114,6 +118,98 @@ def test_twisted_end_of_a_delayed_call(end: str) -> None:
     assert call.canceller == before[1]
     twisted_internals.tell_end(call, seen.append)
     assert seen[-1] == end
+
+
+def test_coroutines_of_deferreds() -> None:
+    """internals/twisted.py: what Deferreds drive, and who waits for a Deferred."""
+    variable: ContextVar[str] = ContextVar("variable")
+    gate: Deferred[int] = Deferred()
+
+    async def outer() -> int:
+        return await Deferred.fromCoroutine(inner())
+
+    async def inner() -> int:
+        return await gate
+
+    @inlineCallbacks
+    def generator() -> Generator[Deferred[int], Any, int]:
+        return (yield gate)
+
+    context = Context()
+    context.run(variable.set, "theirs")
+    started = context.run(lambda: [ensureDeferred(outer()), generator()])
+    found = {
+        driven.coroutine.__name__: driven
+        for driven in twisted_internals.driven_coroutines()
+        if driven.context.get(variable) == "theirs"
+    }
+    assert found.keys() == {"outer", "inner", "generator"}
+    assert [found["outer"].deferred, found["generator"].deferred] == started
+    ends = Ends([])
+    assert ends.awaited(found["inner"].deferred)
+    assert ends.awaited(gate)
+    assert not ends.awaited(found["outer"].deferred)
+    gathered = gatherResults(started)
+    assert not ends.awaited(started[0])
+
+    async def last() -> None:
+        await gathered
+
+    ending = ensureDeferred(last())
+    assert ends.awaited(started[0])
+    gate.callback(1)
+    assert ending.called
+    assert not [
+        driven
+        for driven in twisted_internals.driven_coroutines()
+        if driven.context.get(variable) == "theirs"
+    ]
+
+
+def test_tasks() -> None:
+    """internals/asyncio.py: who waits for a task."""
+
+    async def work() -> None:
+        await asyncio.sleep(60)
+
+    async def wait_for(task: asyncio.Task[None]) -> None:
+        await task
+
+    async def gather(task: asyncio.Task[None]) -> None:
+        await asyncio.gather(task)
+
+    async def wait(task: asyncio.Task[None]) -> None:
+        await asyncio.wait([task], timeout=60)
+
+    async def with_twisted(task: asyncio.Task[None]) -> None:
+        loop = asyncio.get_running_loop()
+        await Deferred.fromFuture(task).asFuture(loop)
+
+    async def main() -> None:
+        ends = Ends([])
+        for how in (wait_for, gather, wait, with_twisted):
+            task = asyncio.ensure_future(work())
+            task.add_done_callback(set().discard)
+            await asyncio.sleep(0)
+            assert not ends.awaited(task)
+            waiting = asyncio.ensure_future(how(task))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert ends.awaited(task), how
+            assert not ends.awaited(waiting)
+            waiting.cancel()
+            task.cancel()
+            await asyncio.wait([task, waiting])
+
+    asyncio.run(main())
+
+
+def test_result_hook() -> None:
+    """internals/crochet.py: the function that an EventualResult is of."""
+    assert "_connect_deferred" in vars(crochet.EventualResult)
+    code = inspect.getsource(crochet._eventloop.EventLoop.run_in_reactor)
+    assert "def runs_in_reactor(result, args, kwargs)" in code
+    assert "wrapped(*args, **kwargs)" in code
 
 
 def test_crochet() -> None:

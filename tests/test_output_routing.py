@@ -29,7 +29,8 @@ from terminals import Terminal
 
 @pytest.fixture
 def kernel(kernel: Kernel) -> Kernel:
-    """The shared kernel, with work to start in it."""
+    """The shared kernel, with work to start in it, the same cell again and again."""
+    kernel.ok("%twisted_config rerun keep")
     return prepare(kernel)
 
 

@@ -490,7 +490,7 @@ def test_timed_in_the_reactor_thread(in_reactor: Kernel) -> None:
 def test_run_in_reactor(in_reactor: Kernel) -> None:
     """``%%run_in_reactor`` gives its EventualResult, and does not wait."""
     cell = in_reactor.ok("%%run_in_reactor er\nawait sleep(0.05)\nreturn here()")
-    assert "EventualResult" in str(cell.result)
+    assert "EventualResult" in cell.output
     assert in_reactor.ok("await er").result == repr(REACTOR_THREAD)
 
 

@@ -7,6 +7,8 @@ traceback alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 ASYNCIO_NEEDS_ITS_REACTOR = (
     "to await asyncio next to Deferreds, let the extension install its asyncio "
     "reactor: c.TwistedIPython.reactor = 'asyncio' (the default), loaded before "
@@ -71,6 +73,25 @@ def add_runner_advice(error: BaseException) -> None:
     """The same for errors of IPython's own runners. Any thread."""
     _add(error, "Task got bad yield: <Deferred", _RUNNER_TOO_LATE)
     _add(error, "'run_cell_async' needs a real async loop", _NOT_ASYNC)
+
+
+def add_listen_advice(error: Any, advice: str) -> None:
+    """
+    Add to a CannotListenError, whose text is made of the system's error.
+
+    That error's type and number stay, for those who look at them. Any thread.
+    """
+    cause = error.socketError
+    if hasattr(error, _ADVISED):
+        return
+    setattr(error, _ADVISED, True)
+    if isinstance(cause, OSError) and cause.errno is not None:
+        advised: Any = type(cause)(cause.errno, f"{cause.strerror}: {advice}")
+        advised.__traceback__ = cause.__traceback__
+    else:
+        advised = f"{cause}: {advice}"
+    error.socketError = advised
+    error.args = (*error.args[:2], advised)
 
 
 def _add(error: BaseException, beginning: str, advice: str | None) -> None:

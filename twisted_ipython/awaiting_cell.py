@@ -19,8 +19,9 @@ from contextvars import Context, copy_context
 from enum import Enum, auto
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
-from .errors import CellStop
+from .errors import CellInterrupted, CellStop
 from .hosts import Host, discard
 from .internals.cpython import NOTHING, set_async_exc
 from .swallowed import raise_again
@@ -76,6 +77,11 @@ class Cell:
         self._cancel_due = False
         self._unstoppable = False
         self._call_off: Callable[[], None] = lambda: None  # of raising it again
+
+    @property
+    def coroutine(self) -> Any:
+        """What IPython runs: the whole of the cell."""
+        return self._coro
 
     @property
     def running(self) -> bool:
@@ -149,7 +155,15 @@ class Cell:
 
     # -- Reactor thread ----------------------------------------------------
 
+    def interrupt(self) -> None:
+        """Stop it as Ctrl-C does, it alone."""
+        if self.abandoned is None:
+            self._tell(Message.INTERRUPT)
+        else:  # nobody listens
+            self.stop(CellInterrupted)
+
     def _begin(self) -> None:
+        awaiting_cells.add(self)
         self._cancel_wait = self._host.start(self._run())
 
     async def _run(self) -> None:
@@ -160,6 +174,7 @@ class Cell:
         self.context = copy_context()
         self._host.running = None
         self.done = True
+        awaiting_cells.discard(self)
         self._tell(Message.DONE)
         if self.abandoned is not None:
             self.abandoned()
@@ -240,6 +255,13 @@ class Cell:
         due, self._cancel_due = self._cancel_due, False
         if due and self.begun and not self.done and not self._stopped:
             self._cancel_wait()
+
+    # By which the coroutine that drives a cell is known.
+    driver_code = _run.__code__
+
+
+# The cells that have begun and not ended. Reactor thread.
+awaiting_cells: WeakSet[Cell] = WeakSet()
 
 
 def _forget_cancellation() -> None:

@@ -14,11 +14,14 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
+from contextvars import Context
+from time import time
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from .advice import add_advice
+from .origins import ORIGIN
 
 
 class Wait:
@@ -55,6 +58,10 @@ class Bridged(Coroutine[Any, Any, Any]):
     Cancelling the task cancels the Deferred, and waits until that has fired, as
     asyncio waits for a child that it cancelled. Cancelled a second time, the
     task lets go of a Deferred that does not fire.
+
+    Attributes:
+        origin: The cell that made the task; None if none did.
+        made: When, as ``time.time()``.
     """
 
     def __init__(
@@ -62,13 +69,21 @@ class Bridged(Coroutine[Any, Any, Any]):
         inner: Any,
         loop: AbstractEventLoop,
         failed: Callable[[], object] = lambda: None,
+        context: Context | None = None,
     ) -> None:
         self._inner = inner
+        self.origin = ORIGIN.get() if context is None else context.get(ORIGIN)
+        self.made = time()
         self._loop = loop
         self._failed = failed  # called when the task is about to fail
         self._wait: Wait | None = None
         self.__name__ = getattr(inner, "__name__", type(inner).__name__)
         self.__qualname__ = getattr(inner, "__qualname__", self.__name__)
+
+    @property
+    def inner(self) -> Any:
+        """The coroutine inside."""
+        return self._inner
 
     # What tools read off a coroutine, as asyncio's own Task.get_stack does.
     cr_await = property(lambda self: getattr(self._inner, "cr_await", None))
@@ -158,7 +173,7 @@ def bridge(loop: AbstractEventLoop, failed: Callable[[], object]) -> Callable[[]
     previous = loop.get_task_factory()
 
     def make_task(loop: AbstractEventLoop, coro: Any, **options: Any) -> Any:
-        bridged = Bridged(coro, loop, failed)
+        bridged = Bridged(coro, loop, failed, options.get("context"))
         if previous is None:
             return Task(bridged, loop=loop, **options)
         return previous(loop, bridged, **options)

@@ -10,32 +10,45 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from .contexts import pool_methods, reactor_methods
+from .background import background_of
+from .contexts import pool_methods
 from .forwarding import METHODS, Forwarding
+from .reactor_methods import reactor_methods
 from .replaced import replace
+from .reruns import LISTENS, Reruns
 from .shared_reactor import SharedReactor
 
 
-def switch_on(shared: SharedReactor, threads: Callable[[], str]) -> Callable[[], None]:
+def switch_on(
+    shared: SharedReactor, threads: Callable[[], str], rerun: Callable[[], str]
+) -> Callable[[], None]:
     """
     Replace the methods that cells call; gives what undoes it.
 
     Args:
-        threads: Gives the setting of that name.
+        threads, rerun: Give the settings of these names.
 
     Thread:
         Shell thread.
     """
     reactor, pool = shared.reactor, shared.reactor.getThreadPool()
+    background = background_of(shared)
+    reruns = Reruns(background, rerun)
     forwarding = Forwarding(shared, threads)
-    methods = {
-        name: forwarding.method(name, getattr(reactor, name))
-        for name in METHODS
-        if hasattr(reactor, name)
-    }
+    methods = {}
+    for name in METHODS:
+        method = getattr(reactor, name, None)
+        if method is not None:
+            if name in LISTENS:
+                method = reruns.listening(name, method)
+            methods[name] = forwarding.method(name, method)
     methods.update(
         reactor_methods(
-            reactor, shared.loop, shared.host.thread_id, forwarding.elsewhere
+            reactor,
+            shared.loop,
+            background.opened,
+            shared.host.thread_id,
+            forwarding.elsewhere,
         )
     )
     undo = ExitStack()

@@ -28,6 +28,8 @@ from . import (
 )
 from .advice import add_advice, add_runner_advice
 from .awaiting_magics import AwaitingMagics
+from .background import background_of
+from .background_magic import BackgroundMagics, background_matcher
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
 from .followed_cells import follow_cells
@@ -37,6 +39,7 @@ from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
 from .raw_cells import RawCells
 from .reactors import shared_reactor
 from .reports import mark_shown
+from .reruns import Reruns
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
@@ -90,7 +93,10 @@ def _switch_on_everywhere(
     undo.callback(shared.take_over())
     undo.callback(thread_contexts.keep_contexts())
     undo.callback(captures.let_others_pass())
-    undo.callback(cell_reactor.switch_on(shared, lambda: settings.threads))
+    undo.callback(background_of(shared).watch())
+    undo.callback(
+        cell_reactor.switch_on(shared, lambda: settings.threads, lambda: settings.rerun)
+    )
     watcher, stop_watching = failures.watch(shared)
     undo.callback(stop_watching)
     if shared.loop is not None:
@@ -105,7 +111,9 @@ def _switch_on(
     undo.callback(ipython.before_exit(shell, shared.end))
     if getattr(shell, "pt_app", None) is not None:
         undo.callback(above_prompt.switch_on())
-    undo.callback(follow_cells(shell))
+    background = background_of(shared)
+    reruns = Reruns(background, lambda: settings.rerun)
+    undo.callback(follow_cells(shell, reruns.running))
     undo.callback(shown_values.switch_on(shell, shared))
 
     interrupts = _interrupts.setdefault(
@@ -151,11 +159,15 @@ def _switch_on(
     _add_magics(shell, log_magics, undo)
     undo.callback(log_magics.switch_off)
     undo.callback(ipython.allow_empty_body(shell, "run_in_reactor"))
+    _add_magics(shell, BackgroundMagics(shell, background), undo)
     commands = {
         "%crochet_config": CROCHET_SETTINGS,
         "%twisted_config": live_settings(settings),
     }
     _add_completer(shell, settings, commands, undo)
+    matcher = background_matcher(background)
+    shell.Completer.custom_matchers.append(matcher)
+    undo.callback(shell.Completer.custom_matchers.remove, matcher)
 
     runner = Runner(shell, settings, shared, interrupts)
     undo.callback(ipython.choose_runner(shell, runner.takes))

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import crochet
 from crochet import EventualResult
-from twisted.internet.defer import CancelledError, DebugInfo
+from twisted.internet.defer import CancelledError, DebugInfo, FirstError
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
@@ -45,6 +45,12 @@ _CANCELLED = (
     crochet.ReactorStopped,
     GeneratorExit,
 )
+
+
+def _is_cancelled(error: BaseException | None) -> bool:
+    while isinstance(error, FirstError):  # gatherResults' name for it
+        error = error.subFailure.value
+    return isinstance(error, _CANCELLED)
 
 
 class Failed(Protocol):
@@ -214,7 +220,7 @@ class Failures:
                     continue
                 failed.settle()
                 error = exception_of(failure)
-                if isinstance(error, _CANCELLED) or was_shown(error):
+                if _is_cancelled(error) or was_shown(error):
                     continue
                 origin = context.get(ORIGIN)
                 counts[origin] += 1

@@ -13,9 +13,15 @@ from .internals import ipykernel, ipython
 from .origins import ORIGIN, Origin, begin, is_shell_thread
 
 
-def follow_cells(shell: Any) -> Callable[[], None]:
+def follow_cells(
+    shell: Any,
+    running: Callable[[Origin], AbstractContextManager[object]] = begin,
+) -> Callable[[], None]:
     """
     Let what the shell's cells start know its cell; gives what undoes it.
+
+    Args:
+        running: Entered for as long as a cell runs; does what ``begin`` does.
 
     Thread:
         Shell thread.
@@ -32,7 +38,7 @@ def follow_cells(shell: Any) -> Callable[[], None]:
         origin = Origin(shell, number, cell_id, raw_cell)
         if origin.parent is not None:
             tell_streams(origin.parent)
-        return begin(origin)
+        return running(origin)
 
     undo = ExitStack()
     undo.callback(ipython.around_cells(shell, around))

@@ -13,13 +13,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from queue import SimpleQueue
 from threading import get_ident
 from typing import Any
 
 from IPython import get_ipython
 
-from . import waiting
+from .crossing import ask
 from .origins import ORIGIN, Origin, begin, is_shell_thread
 from .shared_reactor import SharedReactor
 
@@ -122,36 +121,12 @@ class Forwarding:
         finally:
             self._local.inside = False
 
-    def _forward(self, direct: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _forward(self, method: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Shell thread: call it there; gives, or raises, what comes of it."""
-        answers: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        wanted = True
-
-        def run() -> None:
-            if not wanted:  # interrupted: nobody wants it any more
-                return
-            try:
-                value = direct(*args, **kwargs)
-            except BaseException as error:
-                answers.put(_raising(error))
-            else:
-                answers.put(lambda: value)
-
-        def reactor_stopped() -> None:
-            answers.put(lambda: direct(*args, **kwargs))  # what Twisted says then
-
         cell = ORIGIN.get()
         # Between cells: where a widget calls back, or a hook of the shell's.
-        starter = nullcontext() if cell else begin(Origin(get_ipython()))
-        self._shared.when_stopped.add(reactor_stopped)
-        try:
-            with starter:
-                self._shared.host.call(run)
-            answer = waiting.get(answers)
-        finally:
-            wanted = False
-            self._shared.when_stopped.discard(reactor_stopped)
-        return answer()
+        with nullcontext() if cell else begin(Origin(get_ipython())):
+            return ask(self._shared, lambda answer: answer(method(*args, **kwargs)))
 
     def _warn(self, name: str) -> None:
         """Once for each method and cell."""
@@ -164,10 +139,3 @@ class Forwarding:
                 "use %%run_in_reactor, or %twisted_config threads forward",
                 file=sys.stderr,
             )
-
-
-def _raising(error: BaseException) -> Callable[[], Any]:
-    def answer() -> Any:
-        raise error
-
-    return answer

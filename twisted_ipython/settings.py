@@ -115,3 +115,12 @@ class TwistedIPython(Configurable):
         "reactor thread, as cells that await; the reactor does nothing else "
         "meanwhile). Default shell. Applies from the next cell.",
     ).tag(config=True, live=True)
+
+    rerun = Choice(
+        ("offer", "stop", "keep"),
+        "offer",
+        help="What is done about a port that an earlier run of the same cell still "
+        "listens on, or that another cell's listen finds in use: offer (say how to "
+        "stop it), stop (stop it, with the connections that it has accepted, and go "
+        "on) or keep (nothing). Default offer. Applies from the next cell.",
+    ).tag(config=True, live=True)

@@ -1,5 +1,5 @@
 """
-Private names of asyncio: whether a task's error was looked at.
+Private names of asyncio: a task's error, its context, and who waits for it.
 
 Tried with CPython 3.10 to 3.13.
 """
@@ -7,6 +7,8 @@ Tried with CPython 3.10 to 3.13.
 from __future__ import annotations
 
 import asyncio
+from asyncio import AbstractEventLoop
+from collections.abc import Sequence
 from contextvars import Context
 from typing import Any
 
@@ -32,3 +34,33 @@ def context_of(details: dict[str, Any]) -> Context | None:
     """
     context: Context | None = getattr(details.get("handle"), "_context", None)
     return context
+
+
+def context_of_task(task: asyncio.Task[Any]) -> Context | None:
+    """The context that ``task`` runs in; before Python 3.12 it does not say."""
+    context: Context | None = (
+        task.get_context() if hasattr(task, "get_context") else None
+    )
+    return context
+
+
+def running_task(loop: AbstractEventLoop) -> asyncio.Task[Any] | None:
+    """The task that is on the stack of this thread, which is the loop's."""
+    return asyncio.current_task(loop)
+
+
+def callbacks_of(future: Any) -> list[tuple[Any, Sequence[Any]]]:
+    """What a future or a task calls when it is done, with further arguments."""
+    return [(callback, ()) for callback, _ in getattr(future, "_callbacks", None) or ()]
+
+
+def is_wakeup(callback: Any) -> bool:
+    """Whether that is how a task hears of what it awaits."""
+    return isinstance(getattr(callback, "__self__", None), asyncio.Task) and (
+        "wakeup" in getattr(callback, "__name__", type(callback).__name__).lower()
+    )
+
+
+def is_task_group(thing: Any) -> bool:
+    """Whether it is one, whose tasks somebody waits for."""
+    return isinstance(thing, getattr(asyncio, "TaskGroup", ()))

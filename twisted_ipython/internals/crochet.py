@@ -6,6 +6,7 @@ Tried with crochet 2.0.0 to 2.1.1.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -57,3 +58,22 @@ def watch_failures(note: Callable[[EventualResult], object]) -> Callable[[], Non
             note(self)
 
     return replace(EventualResult, {"_set_result": _set_result})
+
+
+def watch_results(note: Callable[[EventualResult, Any], object]) -> Callable[[], None]:
+    """
+    Call ``note`` with each result, and the function that it is of, as it begins.
+
+    Gives what undoes it.
+
+    Thread:
+        ``note`` is called in the reactor thread.
+    """
+    connect = EventualResult._connect_deferred
+
+    def _connect_deferred(self: EventualResult, deferred: Deferred[Any]) -> None:
+        # Its caller, in crochet, has the function under that name.
+        note(self, sys._getframe(1).f_locals.get("wrapped"))
+        connect(self, deferred)
+
+    return replace(EventualResult, {"_connect_deferred": _connect_deferred})

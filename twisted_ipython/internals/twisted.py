@@ -7,11 +7,14 @@ Tried with Twisted 22.10.0, 24.11.0 and 26.10.0.
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import weakref
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
@@ -53,6 +56,18 @@ def timer_method(reactor: Any) -> tuple[str, Callable[[], object]]:
     The method of an asyncio reactor that sets asyncio's timer, and its name.
     """
     return "_reschedule", reactor._reschedule
+
+
+def is_registered(reactor: Any, selectable: Any) -> bool:
+    """
+    Whether the reactor reads from it or writes to it. Reactor thread.
+
+    ``getReaders`` says so as well, but makes a list of all; an asyncio reactor
+    can do without.
+    """
+    if asyncio_loop(reactor) is not None:
+        return selectable in reactor._readers or selectable in reactor._writers
+    return selectable in reactor.getReaders() or selectable in reactor.getWriters()
 
 
 def watch_failures(note: Callable[[defer.DebugInfo], object]) -> Callable[[], None]:
@@ -240,3 +255,85 @@ def tell_end(
 
     told = ToldFunction(function, told_call)
     call.func, call.canceller = told, told_cancel
+
+
+@dataclass(frozen=True)
+class Driven:
+    """
+    A coroutine, or generator, that Deferreds drive, while it waits.
+
+    Attributes:
+        deferred: Fires when it has ended; cancelling it cancels what it awaits.
+        context: Its context variables.
+    """
+
+    coroutine: Any
+    deferred: defer.Deferred[Any]
+    context: Context
+
+
+def driven_coroutines() -> Iterator[Driven]:
+    """
+    All those of ``ensureDeferred``, ``Deferred.fromCoroutine``, ``inlineCallbacks``.
+
+    Each has a ``_CancellationStatus``; the Deferred that it waits for holds, among
+    its callbacks, the rest.
+
+    Thread:
+        Reactor thread. Looks at every object that the garbage collector knows.
+    """
+    kind = defer._CancellationStatus
+    for status in [each for each in gc.get_objects() if type(each) is kind]:
+        if status.waitingOn is None or status.deferred.called:
+            continue  # it runs now, or has ended
+        for function, arguments in callbacks_of(status.waitingOn):
+            values = _resumption(function, arguments)
+            if values is not None and values[1] is status:
+                coroutine, _, context = values
+                yield Driven(coroutine, status.deferred, context)
+
+
+def _resumption(function: Any, arguments: Sequence[Any]) -> Any:
+    """Coroutine, status and context, where that is what goes on with one."""
+    if function is getattr(defer, "_gotResultInlineCallbacks", ()):
+        return arguments[1:]
+    # Before Twisted 23.8, a function in a function.
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_name != "gotResult":
+        return None
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    if not {"gen", "status", "context"} <= cells.keys():
+        return None
+    return [cells[name].cell_contents for name in ("gen", "status", "context")]
+
+
+def drives_coroutine(thing: Any) -> bool:
+    """Whether it is what ``driven_coroutines`` looks for."""
+    return isinstance(thing, defer._CancellationStatus)
+
+
+def callbacks_of(deferred: defer.Deferred[Any]) -> list[tuple[Any, Sequence[Any]]]:
+    """
+    What is called when it fires, with further arguments.
+
+    A Deferred that waits for this one, since a callback has returned this one, is
+    an argument, too.
+    """
+    # Public until Twisted 24.
+    pairs: Any = getattr(deferred, "_callbacks", None)
+    if pairs is None:
+        pairs = deferred.callbacks
+    return [(function, arguments) for pair in pairs for function, arguments, _ in pair]
+
+
+def unwrapped(served: Any) -> Any:
+    """The protocol or factory that a wrapper, an endpoint's or TLS's, is about."""
+    names = (
+        "_wrappedProtocol",
+        "wrappedProtocol",
+        "_wrappedFactory",
+        "wrappedFactory",
+    )
+    for name in names:
+        served = getattr(served, name, served)
+    return served
