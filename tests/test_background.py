@@ -12,7 +12,7 @@ import pytest
 from checks import a_sentence, begun
 from kernels import Cell, Kernel
 from terminals import Terminal
-from twisted_ipython.activities import (
+from twisted_ipython.background.activities import (
     NOTHING,
     Activity,
     age_text,
@@ -20,7 +20,7 @@ from twisted_ipython.activities import (
     as_text,
     since_text,
 )
-from twisted_ipython.background_words import Stop, WrongWords, offered, parse
+from twisted_ipython.background.words import Stop, WrongWords, offered, parse
 
 PROTOCOLS = """\
 import gc, socket, weakref

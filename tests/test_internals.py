@@ -33,11 +33,11 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogBeginner
 
-from twisted_ipython.awaiting_magics import RUN_OPTIONS
+from twisted_ipython.background.waits import Ends
 from twisted_ipython.internals import crochet as crochet_internals
 from twisted_ipython.internals import ipython as ipython_internals
 from twisted_ipython.internals import twisted as twisted_internals
-from twisted_ipython.waits import Ends
+from twisted_ipython.timing.magics import RUN_OPTIONS
 
 
 def test_twisted() -> None:

@@ -18,6 +18,10 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 # From the bottom up; a module imports from its own layer and those before it.
 LAYERS = {
     "ground": {
+        "background.__init__",
+        "output.__init__",
+        "timing.__init__",
+        "values.__init__",
         "replaced",
         "waiting",
     },
@@ -25,17 +29,17 @@ LAYERS = {
         "internals",
     },
     "models": {
-        "activities",
+        "background.activities",
         "advice",
-        "awaited_code",
-        "awaiting_lines",
-        "background_words",
+        "timing.code",
+        "timing.lines",
+        "background.words",
         "cells",
         "errors",
         "origins",
         "settings",
-        "short_texts",
-        "states",
+        "values.short_texts",
+        "values.states",
         "tracebacks",
     },
     "driving": {
@@ -44,46 +48,46 @@ LAYERS = {
         "contexts",
         "executor",
         "hosts",
-        "measuring",
+        "timing.clocks",
         "reactor_methods",
         "opened",
         "swallowed",
         "thread_contexts",
     },
     "services": {
-        "above_prompt",
-        "awaiting_files",
-        "background",
-        "captures",
+        "output.above_prompt",
+        "timing.files",
+        "background.collector",
+        "output.captures",
         "cell_reactor",
         "crossing",
         "eventual",
-        "failures",
-        "followed_cells",
+        "output.failures",
+        "output.followed_cells",
         "forwarding",
-        "going",
+        "background.going",
         "interrupts",
-        "live_states",
-        "log_claims",
-        "ports",
+        "values.live_states",
+        "output.log_claims",
+        "background.ports",
         "reactor_thread",
         "reactors",
-        "reports",
-        "reruns",
+        "output.reports",
+        "background.reruns",
         "run_in_reactor",
         "runner",
         "shared_reactor",
-        "shown_values",
+        "values.formatters",
         "stuck",
-        "waits",
-        "watches",
+        "background.waits",
+        "values.watches",
     },
     "faces": {
-        "awaiting_magics",
-        "background_magic",
+        "timing.magics",
+        "background.magic",
         "magics",
         "raw_cells",
-        "twisted_log",
+        "output.log_magic",
     },
     "switch": {
         "__init__",
@@ -102,20 +106,28 @@ def modules() -> list[Path]:
 
 
 def layer_name(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+    """What the module is called in ``LAYERS``."""
+    return known_name(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def known_name(parts: tuple[str, ...]) -> str:
+    return "internals" if parts[0] == "internals" else ".".join(parts)
 
 
 def own_imports(path: Path) -> set[str]:
-    """The first names below the package that a module imports."""
+    """The modules of the package that a module imports, as ``LAYERS`` calls them."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
-            if node.module:
-                found.add(node.module.split(".")[0])
-            else:
-                found |= {alias.name for alias in node.names}
+            folder = path.relative_to(PACKAGE).parts[: -node.level]
+            parts = (*folder, *(node.module.split(".") if node.module else ()))
+            names = [(*parts, alias.name) for alias in node.names]
+            found |= {known_name(n if is_module(n) else parts) for n in names}
     return found
+
+
+def is_module(parts: tuple[str, ...]) -> bool:
+    return PACKAGE.joinpath(*parts).with_suffix(".py").exists()
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)

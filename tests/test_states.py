@@ -23,10 +23,15 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from twisted_ipython.internals import crochet as crochet_internals
-from twisted_ipython.live_states import state_of
-from twisted_ipython.short_texts import LENGTH, error_line, one_line, user_traceback
-from twisted_ipython.states import State, text
-from twisted_ipython.states import html as as_html
+from twisted_ipython.values.live_states import state_of
+from twisted_ipython.values.short_texts import (
+    LENGTH,
+    error_line,
+    one_line,
+    user_traceback,
+)
+from twisted_ipython.values.states import State, text
+from twisted_ipython.values.states import html as as_html
 
 anything = st.recursive(
     st.none()

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from .background import background_of
+from .background.collector import background_of
+from .background.reruns import LISTENS, Reruns
 from .contexts import pool_methods
 from .forwarding import METHODS, Forwarding
 from .reactor_methods import reactor_methods
 from .replaced import replace
-from .reruns import LISTENS, Reruns
 from .shared_reactor import SharedReactor
 
 

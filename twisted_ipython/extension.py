@@ -16,35 +16,28 @@ from IPython.core.completer import (
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
-from . import (
-    above_prompt,
-    captures,
-    cell_reactor,
-    cells,
-    eventual,
-    failures,
-    shown_values,
-    thread_contexts,
-)
+from . import cell_reactor, cells, eventual, thread_contexts
 from .advice import add_advice, add_runner_advice
-from .awaiting_magics import AwaitingMagics
-from .background import background_of
-from .background_magic import BackgroundMagics, background_matcher
+from .background.collector import background_of
+from .background.magic import BackgroundMagics, background_matcher
+from .background.reruns import Reruns
 from .bridge import bridge
 from .errors import CannotLoad, CellStop, shown
-from .followed_cells import follow_cells
 from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
+from .output import above_prompt, captures, failures
+from .output.followed_cells import follow_cells
+from .output.log_magic import TwistedLogMagics
+from .output.reports import mark_shown
 from .raw_cells import RawCells
 from .reactors import shared_reactor
-from .reports import mark_shown
-from .reruns import Reruns
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
+from .timing.magics import AwaitingMagics
 from .tracebacks import HiddenFrames, raised_in, was_suspended
-from .twisted_log import TwistedLogMagics
+from .values import formatters
 
 RUNNER_NAME = "twisted"
 
@@ -114,7 +107,7 @@ def _switch_on(
     background = background_of(shared)
     reruns = Reruns(background, lambda: settings.rerun)
     undo.callback(follow_cells(shell, reruns.running))
-    undo.callback(shown_values.switch_on(shell, shared))
+    undo.callback(formatters.switch_on(shell, shared))
 
     interrupts = _interrupts.setdefault(
         shell, Interrupts(shell, shared.in_reactor_thread)

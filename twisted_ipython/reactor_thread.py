@@ -15,7 +15,7 @@ from typing import Any
 
 from .executor import ReactorThreads
 from .internals.twisted import asyncio_loop
-from .log_claims import begin_logging
+from .output.log_claims import begin_logging
 from .shared_reactor import SharedReactor
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from types import TracebackType
 
-from .awaiting_lines import as_typed
+from .timing.lines import as_typed
 
 _GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from Python 3.11 on
 _HERE = os.path.dirname(__file__) + os.sep

@@ -17,10 +17,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.display import display
 
+from ..crossing import ask
 from .activities import NOTHING, Activity, Table, cell_text
-from .background import Background, now
-from .background_words import WrongWords, offered, parse
-from .crossing import ask
+from .collector import Background, now
+from .words import WrongWords, offered, parse
 
 # Seconds that Tab waits for the reactor thread.
 COMPLETE_WITHIN = 0.3

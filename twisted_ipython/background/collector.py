@@ -20,6 +20,11 @@ from weakref import WeakKeyDictionary
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
 
+from ..contexts import InContext
+from ..internals.twisted import ToldFunction
+from ..opened import Opened
+from ..origins import ORIGIN
+from ..shared_reactor import SharedReactor
 from .activities import (
     DELAYED_CALL,
     ID_WORDS,
@@ -28,13 +33,8 @@ from .activities import (
     Activity,
     age_text,
 )
-from .contexts import InContext
 from .going import Going, function_name
-from .internals.twisted import ToldFunction
-from .opened import Opened
-from .origins import ORIGIN
 from .ports import Ports
-from .shared_reactor import SharedReactor
 from .waits import Ends, Results, waits
 
 # Seconds that what is stopped may take, and after which it is done by force.

@@ -16,8 +16,8 @@ from IPython import get_ipython
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.utils.capture import capture_output
 
-from .origins import ORIGIN, Origin
-from .replaced import replace
+from ..origins import ORIGIN, Origin
+from ..replaced import replace
 
 
 class Passing:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from twisted_ipython.awaited_code import AWAIT_ALLOWED, awaits, loop_function, run_code
+from twisted_ipython.timing.code import AWAIT_ALLOWED, awaits, loop_function, run_code
 
 
 def finish(coro: Any) -> Any:

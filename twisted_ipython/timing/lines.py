@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from .awaited_code import awaits
+from .code import awaits
 
 PREFIX = "awaiting_"
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from IPython.lib.pretty import RepresentationPrinter
 
-from .errors import CellStop
-from .tracebacks import is_machinery
+from ..errors import CellStop
+from ..tracebacks import is_machinery
 
 LENGTH = 100
 """Characters of a line; what is longer is cut."""

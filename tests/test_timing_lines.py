@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twisted_ipython.awaited_code import awaits
-from twisted_ipython.awaiting_lines import as_typed, with_awaitable_magics
+from twisted_ipython.timing.code import awaits
+from twisted_ipython.timing.lines import as_typed, with_awaitable_magics
 
 
 def is_wanted(magic: str, line: str, cell: str | None) -> bool:

@@ -16,11 +16,11 @@ from twisted.internet.process import ProcessReader, ProcessWriter
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..internals.twisted import is_registered, unwrapped
+from ..opened import Opened, context_of
+from ..origins import ORIGIN, Origin
 from .activities import CONNECTION, PORT
 from .going import Going
-from .internals.twisted import is_registered, unwrapped
-from .opened import Opened, context_of
-from .origins import ORIGIN, Origin
 
 _log = Logger("twisted_ipython.ports")
 

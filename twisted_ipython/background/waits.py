@@ -20,16 +20,16 @@ from crochet import EventualResult
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
+from ..awaiting_cell import Cell, awaiting_cells
+from ..bridge import Bridged, Wait
+from ..hosts import DeferredDrive
+from ..internals import asyncio as asyncio_internals
+from ..internals import crochet as crochet_internals
+from ..internals import twisted as twisted_internals
+from ..origins import ORIGIN, Origin
+from ..run_in_reactor import run_in_reactor
 from .activities import AWAITING
-from .awaiting_cell import Cell, awaiting_cells
-from .bridge import Bridged, Wait
 from .going import Going, chain, frame_of, function_name, place_text
-from .hosts import DeferredDrive
-from .internals import asyncio as asyncio_internals
-from .internals import crochet as crochet_internals
-from .internals import twisted as twisted_internals
-from .origins import ORIGIN, Origin
-from .run_in_reactor import run_in_reactor
 
 _OURS = str(Path(__file__).parent)
 

@@ -14,9 +14,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from twisted.logger import InvalidLogLevelError, LogLevel
 
-from .internals.twisted import failure_of, message_of, was_collected
+from ..internals.twisted import failure_of, message_of, was_collected
+from ..origins import context_of
 from .log_claims import claim_events
-from .origins import context_of
 
 LEVELS = tuple(level.name for level in LogLevel.iterconstants())
 

@@ -14,9 +14,9 @@ from IPython import get_ipython
 from twisted.internet.defer import FirstError
 from twisted.python.failure import Failure
 
-from .internals.ipython import cell_number
-from .origins import ORIGIN
-from .tracebacks import HiddenFrames, is_machinery, users_part, with_origins
+from ..internals.ipython import cell_number
+from ..origins import ORIGIN
+from ..tracebacks import HiddenFrames, is_machinery, users_part, with_origins
 
 _SHOWN = "_twisted_ipython_shown"
 

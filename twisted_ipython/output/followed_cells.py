@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import copy_context
 from typing import Any
 
-from .internals import ipykernel, ipython
-from .origins import ORIGIN, Origin, begin, is_shell_thread
+from ..internals import ipykernel, ipython
+from ..origins import ORIGIN, Origin, begin, is_shell_thread
 
 
 def follow_cells(

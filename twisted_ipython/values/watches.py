@@ -18,8 +18,8 @@ from crochet import EventualResult
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
 
-from .internals import crochet as crochet_internals
-from .internals import twisted as internals
+from ..internals import crochet as crochet_internals
+from ..internals import twisted as internals
 from .live_states import CellName, ended, state_of
 from .short_texts import type_name
 from .states import State

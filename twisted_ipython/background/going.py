@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .contexts import InContext
-from .internals.ipython import cell_number
-from .origins import Origin
+from ..contexts import InContext
+from ..internals.ipython import cell_number
+from ..origins import Origin
 
 
 def _nothing() -> None:

@@ -35,11 +35,11 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import parse_argstring
 from IPython.utils.timing import clock
 
-from .awaited_code import AWAIT_ALLOWED, awaits, loop_function, run_code
-from .awaiting_files import AwaitingFiles
-from .awaiting_lines import with_awaitable_magics
-from .internals.ipython import format_time
-from .measuring import enough_loops, profile_of, seconds_of, spent_on
+from ..internals.ipython import format_time
+from .clocks import enough_loops, profile_of, seconds_of, spent_on
+from .code import AWAIT_ALLOWED, awaits, loop_function, run_code
+from .files import AwaitingFiles
+from .lines import with_awaitable_magics
 
 # From Python 3.12 on, its profiler sees every thread.
 _WHO = "all threads" if sys.version_info >= (3, 12) else "the reactor thread"

@@ -24,9 +24,9 @@ from IPython.core.error import UsageError
 from IPython.utils.contexts import preserve_keys
 from IPython.utils.syspathcontext import prepended_to_syspath
 
-from .awaited_code import AWAIT_ALLOWED, awaits, run_code
-from .errors import CannotAwait, CellTimeout
-from .internals import ipython
+from ..errors import CannotAwait, CellTimeout
+from ..internals import ipython
+from .code import AWAIT_ALLOWED, awaits, run_code
 
 NOT_A_MODULE = (
     "%run -m can't run {name}, which awaits at its top level; run its file instead: "

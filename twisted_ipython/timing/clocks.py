@@ -17,7 +17,7 @@ from typing import Any
 
 from IPython.utils.timing import clock2
 
-from .awaited_code import run_code
+from .code import run_code
 
 # Seconds that %timeit wants its loop to take, at least, and the most it tries.
 LONG_ENOUGH = 0.2

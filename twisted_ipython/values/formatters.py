@@ -18,9 +18,9 @@ from uuid import uuid4
 
 from crochet import EventualResult
 
-from .internals import crochet as crochet_internals
+from ..internals import crochet as crochet_internals
+from ..shared_reactor import SharedReactor
 from .live_states import KINDS, state_of
-from .shared_reactor import SharedReactor
 from .states import State, html, text
 from .watches import Watches
 

@@ -15,13 +15,13 @@ from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from .contexts import InContext
-from .errors import CellStop
-from .internals import crochet as crochet_internals
-from .internals import twisted as internals
+from ..contexts import InContext
+from ..errors import CellStop
+from ..internals import crochet as crochet_internals
+from ..internals import twisted as internals
+from ..tracebacks import is_machinery
 from .short_texts import error_line, one_line, shortened, type_name, user_traceback
 from .states import State, text
-from .tracebacks import is_machinery
 
 KINDS = (Deferred, EventualResult, Failure, DelayedCall)
 

@@ -24,13 +24,13 @@ from twisted.internet.defer import CancelledError, DebugInfo, FirstError
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
-from .internals import asyncio as asyncio_internals
-from .internals import crochet as crochet_internals
-from .internals import twisted as twisted_internals
+from ..internals import asyncio as asyncio_internals
+from ..internals import crochet as crochet_internals
+from ..internals import twisted as twisted_internals
+from ..origins import ORIGIN, Origin, context_of
+from ..shared_reactor import SharedReactor
 from .log_claims import claim_events
-from .origins import ORIGIN, Origin, context_of
 from .reports import exception_of, report, report_more, was_shown
-from .shared_reactor import SharedReactor
 
 # Seconds that a failure has to be handled, and between two looks.
 REPORT_AFTER = 0.5

@@ -15,10 +15,10 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 
-from .advice import add_listen_advice
-from .background import Background
-from .crossing import ask
-from .origins import ORIGIN, Origin, begin
+from ..advice import add_listen_advice
+from ..crossing import ask
+from ..origins import ORIGIN, Origin, begin
+from .collector import Background
 from .ports import port_text
 
 # Seconds that a cell waits for the ports of its earlier run.

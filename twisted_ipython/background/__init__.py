@@ -1,0 +1,3 @@
+"""
+What cells have going: ``%background``, and cells that are run again.
+"""

@@ -1,0 +1,3 @@
+"""
+Output, failures and log events: under the cell that started what causes them.
+"""

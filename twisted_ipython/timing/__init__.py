@@ -1,0 +1,3 @@
+"""
+``%time``, ``%timeit``, ``%prun`` and ``%run`` of code that awaits.
+"""

@@ -1,0 +1,3 @@
+"""
+How Deferreds, EventualResults, Failures and delayed calls show themselves.
+"""
