@@ -55,7 +55,7 @@ def html(state: State) -> str:
     """The same line, with the traceback folded under it if there is one."""
     line = escape(text(state))
     if not state.traceback:
-        return f'<pre style="white-space: pre-wrap">{line}</pre>'
+        return f'<samp style="white-space: pre-wrap">{line}</samp>'
     return (
         f'<details><summary style="cursor: pointer"><samp>{line}</samp></summary>'
         f"<pre>{escape(state.traceback)}</pre></details>"
