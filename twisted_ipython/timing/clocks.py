@@ -6,18 +6,20 @@ The clocks are read in the coroutine that runs the code, right before and after 
 
 from __future__ import annotations
 
-import cProfile
 import gc
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.utils.timing import clock2
 
 from .code import run_code
+
+if TYPE_CHECKING:
+    import cProfile
 
 # Seconds that %timeit wants its loop to take, at least, and the most it tries.
 LONG_ENOUGH = 0.2
@@ -86,6 +88,8 @@ async def profile_of(
 
     It holds what else the reactor thread does while the code is awaited, too.
     """
+    import cProfile  # which only %prun needs
+
     profile = cProfile.Profile()
     left = False
     profile.enable()

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import ast
 import io
-import pstats
 import sys
 import time
-import timeit
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -167,7 +165,7 @@ class AwaitingMagics(Magics):
 
         asked = self._asked("timeit", line, cell)
         options = asked.options
-        timer = timeit.default_timer
+        timer = time.perf_counter  # as timeit's
         if "t" in options:
             timer = time.time
         if "c" in options:
@@ -224,6 +222,8 @@ class AwaitingMagics(Magics):
         options = asked.options
         source = self.shell.transform_cell(asked.code)
         code = compile(source, "<string>", "exec", AWAIT_ALLOWED, dont_inherit=True)
+        import pstats  # which only this magic needs
+
         profile, left = await profile_of(code, self.shell.user_ns)
 
         text = io.StringIO()
