@@ -45,7 +45,8 @@ lab: ## Open JupyterLab on README.ipynb
 .PHONY: test
 test: ## Run every test: pytest, and README.ipynb under nbval
 	$(call with,test)
-	$(IN_VENV) -m pytest --nbval --nbval-current-env $(TESTS) $(ARGS)
+	$(IN_VENV) -m pytest --nbval --nbval-current-env \
+		--numprocesses 2 --dist loadfile $(TESTS) $(ARGS)
 
 .PHONY: test-all
 test-all: ## Run every test on each Python found, and with the oldest dependencies
