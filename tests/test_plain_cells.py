@@ -65,8 +65,12 @@ port = None
 
 @pytest.fixture
 def kernel(kernel: Kernel) -> Iterator[Kernel]:
-    """The shared kernel; its settings are the defaults, before and after."""
+    """
+    The shared kernel; its settings are the defaults, before and after, but that
+    tests run the same cells again and again.
+    """
     prepare(kernel).ok(SETUP)
+    kernel.ok("%twisted_config rerun keep")
     yield kernel
     kernel.run("%twisted_config reset")
 

@@ -549,7 +549,9 @@ def test_time_of_run_in_reactor(kernel: Kernel) -> None:
     """``%%time`` over ``%%run_in_reactor`` times the start, and shows the result to be."""
     cell = kernel.ok("%%time\n%%run_in_reactor er\nreturn await sleep(0.01, 5)")
     assert times(cell) == ""
-    assert [each["text/plain"] for each in cell.displays] == ["<EventualResult: pending>"]
+    assert [each["text/plain"] for each in cell.displays] == [
+        "<EventualResult: pending>"
+    ]
     assert kernel.ok("await er").result == "5"
 
 
