@@ -402,9 +402,10 @@ def test_runs_in_the_reactor_thread(in_reactor: Kernel) -> None:
     assert kernel.ok("await sleep(0)\n" + shown).result == repr((REACTOR_THREAD, True))
 
 
-def test_what_a_cell_shows(in_reactor: Kernel) -> None:
+def test_what_a_cell_shows(fresh_kernel: Callable[..., Kernel]) -> None:
     """Output, displays, results and ``_`` are as usual."""
-    kernel = in_reactor
+    kernel = prepare(fresh_kernel())  # where nobody has bound ``_`` by hand
+    configured(kernel, "cells", "reactor")
     cell = kernel.ok("print('out')\ndisplay('shown')\nnumber = 6\nnumber * 7")
     assert cell.output == "out\n'shown'\n42\n"
     assert kernel.ok("_ + 1").result == "43"
