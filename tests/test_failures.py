@@ -13,7 +13,14 @@ from collections.abc import Callable
 
 import pytest
 
-from checks import MACHINERY, begun, everything_printed, interrupt, user_frames_only
+from checks import (
+    MACHINERY,
+    begun,
+    everything_printed,
+    interrupt,
+    keeps_frames,
+    user_frames_only,
+)
 from kernels import Cell, Kernel, plain
 from late_work import STARTERS, meanwhile, new_gate, open_gate, prepare
 from terminals import Terminal
@@ -244,6 +251,7 @@ AWAITED_AFTERWARDS = {
 }
 
 
+@keeps_frames
 @pytest.mark.parametrize("way", AWAITED_AFTERWARDS)
 def test_awaited_afterwards(kernel: Kernel, way: str, message: str) -> None:
     """Once reported, it raises all the same where it is awaited, and is reported no more."""

@@ -119,6 +119,8 @@ def _switch_on(
     def is_wanted(error: BaseException) -> bool:
         if isinstance(error, CellStop) and error.unwanted:
             return False
+        if isinstance(error, KeyboardInterrupt) and shared.runs_abandoned():
+            return False  # the user was told when the prompt was given back
         # A cell that was dropped is closed by the garbage collector: in IPython,
         # that would be an error of a later cell.
         return not (isinstance(error, GeneratorExit) and was_suspended(error))

@@ -81,6 +81,11 @@ class SharedReactor:
         """Whether this code runs there. Any thread."""
         return threading.get_ident() == self.host.thread_id
 
+    def runs_abandoned(self) -> bool:
+        """Whether this code is of a cell that nobody waits for any more."""
+        cell = self.host.running if self.in_reactor_thread() else None
+        return cell is not None and cell.abandoned is not None
+
     def showing_error(self) -> AbstractContextManager[object]:
         """
         While a cell's error is shown, it is not stopped: it has ended.
