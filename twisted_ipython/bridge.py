@@ -19,8 +19,10 @@ from time import time
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from .advice import add_advice
+from .internals.twisted import mark_handled, result_put_back
 from .origins import ORIGIN
 
 
@@ -30,6 +32,7 @@ class Wait:
     def __init__(self, deferred: Deferred[Any], loop: AbstractEventLoop) -> None:
         self.deferred = deferred
         self.fired = False
+        self._result: Any = None
         self.cancelled: BaseException | None = None  # what the task was told
         self._loop = loop
         self._future: Future[None] | None = None
@@ -42,13 +45,38 @@ class Wait:
         # that somebody awaits, and the iterator marks it so.
         return next(self._future.__await__())
 
+    def resume(self, inner: Any) -> Any:
+        """
+        Go on with the result that the Deferred had when the task's turn came among
+        its callbacks; gives what ``inner`` awaits next.
+        """
+        return resume_with(self._result, self.deferred, inner)
+
     def _fire(self, result: Any) -> Any:
         self.fired = True
+        self._result = result
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
-        # Passed on: Deferred.__await__ reads the result off the Deferred when
-        # it is resumed, and takes a failure into account then.
-        return result
+        return result  # for who awaits it once more
+
+
+def resume_with(result: Any, deferred: Deferred[Any], coro: Any) -> Any:
+    """
+    Let ``coro``, which awaits ``deferred``, have ``result``; gives what it awaits
+    next.
+
+    Where Twisted drives a coroutine, that happens among the callbacks. Here it is a
+    turn later: those that came after may have changed what the Deferred holds,
+    which is what its ``__await__`` reads.
+
+    Thread:
+        Reactor thread.
+    """
+    if isinstance(result, Failure):
+        mark_handled(deferred, result)
+        return result.throwExceptionIntoGenerator(coro)
+    with result_put_back(deferred, result):
+        return coro.send(None)
 
 
 class Bridged(Coroutine[Any, Any, Any]):
@@ -101,7 +129,7 @@ class Bridged(Coroutine[Any, Any, Any]):
         if wait.cancelled is not None:
             return self._give_up(wait, wait.cancelled)
         self._wait = None
-        return self._resume(self._inner.send, None)
+        return self._resume(wait.resume, self._inner)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         error = kind if isinstance(kind, BaseException) else (value or kind())

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from contextvars import copy_context
+from time import time
+from typing import Any
+
+from twisted.internet.task import LoopingCall
 
 from .background.collector import background_of
 from .background.reruns import LISTENS, Reruns
 from .contexts import pool_methods
 from .forwarding import METHODS, Forwarding
+from .opened import Seen
+from .origins import ORIGIN
 from .reactor_methods import reactor_methods
 from .replaced import replace
 from .shared_reactor import SharedReactor
@@ -51,7 +58,15 @@ def switch_on(
             forwarding.elsewhere,
         )
     )
+    start_loop = LoopingCall.start
+
+    def start(self: LoopingCall, *args: Any, **kwargs: Any) -> Any:
+        if ORIGIN.get() is not None:
+            background.opened.loops[self] = Seen(copy_context(), time())
+        return start_loop(self, *args, **kwargs)
+
     undo = ExitStack()
+    undo.callback(replace(LoopingCall, {"start": start}))
     undo.callback(replace(reactor, methods))
     undo.callback(replace(pool, pool_methods(pool)))
     return undo.close

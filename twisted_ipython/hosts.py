@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from .bridge import Bridged
+from .bridge import Bridged, resume_with
 
 
 class Host(Protocol):
@@ -142,16 +142,16 @@ class DeferredDrive:
     def _fired(self, result: Any, awaited: Deferred[Any]) -> Any:
         if self._waiting_on is awaited:
             if isinstance(result, Failure):
-                # Deferred.__await__ takes the failure into account, but only
-                # once the Deferred has it: after its callbacks.
-                self._reactor.callLater(0, self._resume, awaited)
+                # Once the Deferred has it: until then, Twisted would note that
+                # nobody has handled it.
+                self._reactor.callLater(0, self._resume, awaited, result)
             else:
-                self._resume(awaited)
+                self._resume(awaited, result)
         return result
 
-    def _resume(self, awaited: Deferred[Any]) -> None:
+    def _resume(self, awaited: Deferred[Any], result: Any) -> None:
         if self._waiting_on is awaited:
-            self.step(self._coro.send)
+            self.step(lambda coro: resume_with(result, awaited, coro), self._coro)
 
 
 def _not_a_deferred(awaited: Any) -> Exception:

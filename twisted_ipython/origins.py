@@ -92,11 +92,21 @@ def is_shell_thread() -> bool:
 _CONTEXT = "_twisted_ipython_context"
 
 
+class Kept:
+    """A context on an exception, which goes where it is copied or pickled: empty."""
+
+    def __init__(self, context: Context | None = None) -> None:
+        self.context = context
+
+    def __reduce__(self) -> Any:
+        return object, ()
+
+
 def note_context(error: BaseException, context: Context) -> None:
     """Remember where ``error`` was raised, if nobody did so before."""
     with suppress(Exception):  # of an exception with a will of its own
         if not hasattr(error, _CONTEXT):
-            setattr(error, _CONTEXT, context)
+            setattr(error, _CONTEXT, Kept(context))
 
 
 def context_of(error: BaseException | None) -> Context | None:
@@ -106,7 +116,7 @@ def context_of(error: BaseException | None) -> Context | None:
     """
     context: Context | None = None
     with suppress(Exception):
-        context = getattr(error, _CONTEXT, None)
+        context = getattr(error, _CONTEXT).context
     if context is None and ORIGIN.get() is not None:
         context = copy_context()
     return context

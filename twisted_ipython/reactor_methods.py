@@ -80,8 +80,10 @@ def _call_later(
     base = reactor.callLater
 
     def kept(function: Any) -> Any:
-        if isinstance(function, LoopingCall) and function not in opened.loops:
-            opened.loops[function] = Seen(copy_context(), time())
+        if isinstance(function, LoopingCall):
+            # Rescheduled where a Deferred has fired: in any cell's context.
+            seen = opened.loops.get(function)
+            return TimedCall(function, seen and seen.context.copy())
         if not builtins.callable(function):
             return function  # Twisted says what it thinks of that
         if DelayedCall.debug:  # it adds to the log where the call was made

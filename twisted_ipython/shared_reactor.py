@@ -4,6 +4,7 @@ The reactor that all cells of this process share: asked, guarded, ended.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -59,6 +60,8 @@ class SharedReactor:
         )
         self.stopped = False
         self.when_stopped: set[Callable[[], object]] = set()
+        if hasattr(os, "register_at_fork"):  # there is no reactor thread in a child
+            os.register_at_fork(after_in_child=self._has_stopped)
         reactor.callFromThread(
             reactor.addSystemEventTrigger, "after", "shutdown", self._has_stopped
         )

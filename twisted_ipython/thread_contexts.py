@@ -38,7 +38,7 @@ def keep_contexts() -> Callable[[], None]:
             context, run = copy_context(), self.run
 
             def run_in_context() -> None:
-                del self.run  # type: ignore[method-assign]
+                vars(self).pop("run", None)
                 context.run(run)
 
             self.run = run_in_context  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from twisted.internet.error import CannotListenError
@@ -57,7 +57,8 @@ class Reruns:
         """While a cell runs. Shell thread."""
         with begin(origin):
             if self._mode() != "keep":
-                self._look_for_earlier_run(origin)
+                with suppress(Exception):  # nothing here may cost the cell its run
+                    self._look_for_earlier_run(origin)
             yield
 
     def _look_for_earlier_run(self, origin: Origin) -> None:

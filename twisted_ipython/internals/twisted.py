@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from itertools import chain
@@ -159,18 +158,11 @@ def coroutine_of(deferred: Deferred[Any]) -> Any:
 
 
 def _coroutine_with(status: Any, awaited: Deferred[Any]) -> Any:
-    # ``callbacks`` has another name since Twisted 26.
-    pairs: Any = vars(awaited).get("_callbacks") or vars(awaited).get("callbacks")
-    for (function, args, _), _ in list(pairs or ()):
-        # Up to Twisted 23, a function within a function; later, it has arguments.
-        known = [*(args or ()), *_known_to(function)]
-        if any(each is status for each in known):
-            return next(filter(_is_coroutine, known), None)
+    for function, arguments in callbacks_of(awaited):
+        values = _resumption(function, arguments)
+        if values is not None and values[1] is status:
+            return values[0]
     return None
-
-
-def _is_coroutine(value: Any) -> bool:
-    return inspect.iscoroutine(value) or inspect.isgenerator(value)
 
 
 def _known_to(function: Any) -> list[Any]:
@@ -337,3 +329,28 @@ def unwrapped(served: Any) -> Any:
     for name in names:
         served = getattr(served, name, served)
     return served
+
+
+def mark_handled(deferred: Deferred[Any], failure: Failure) -> None:
+    """Tell Twisted that somebody has got ``failure``, if it holds that still."""
+    info = deferred._debugInfo
+    if info is not None and info.failResult is failure:
+        info.failResult = None
+
+
+@contextmanager
+def result_put_back(deferred: Deferred[Any], result: Any) -> Iterator[None]:
+    """
+    Within, ``deferred`` is one that has fired with ``result``, for ``__await__`` to
+    read; afterwards it is what it was, if nobody has changed it meanwhile.
+    """
+    held, paused = getattr(deferred, "result", None), deferred.paused
+    if held is result and not paused:
+        yield
+        return
+    deferred.result, deferred.paused = result, 0
+    try:
+        yield
+    finally:
+        if deferred.result is result and not deferred.paused:
+            deferred.result, deferred.paused = held, paused

@@ -45,7 +45,7 @@ class Passing:
             return self.outer
         cell = ORIGIN.get()
         # What no cell started is captured, as it is without us.
-        return self.mine if cell is None or cell is self.owner else self.outer
+        return self.mine if cell is None or self.owner in (None, cell) else self.outer
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_THE_KERNEL:  # what a cell is told when it begins
@@ -119,7 +119,9 @@ def let_others_pass() -> Callable[[], None]:
         # Captures of two cells at once need not end in reverse order. The place
         # may be another's by now; and what was there before may have ended.
         for name, was in before.items():
-            there = was if _passing(was) not in mine else _places(shell)[name]
+            passing = _passing(was)
+            others = isinstance(passing, Passing) and passing not in mine
+            there = was if others else _places(shell)[name]
             _put(shell, name, _not_over(there))
 
     return replace(capture_output, {"__enter__": __enter__, "__exit__": __exit__})

@@ -36,8 +36,10 @@ from .reports import exception_of, report, report_more, was_shown
 REPORT_AFTER = 0.5
 LOOK_EVERY = 0.25
 
-# Tracebacks that one cell gets at one look; the others are counted.
-AT_ONCE = 5
+# Tracebacks that one cell gets in so many seconds; the others are counted. Making
+# one takes 50 ms of the reactor thread.
+AT_ONCE = 20
+IN_SECONDS = 10.0
 
 _CANCELLED = (
     CancelledError,
@@ -173,6 +175,8 @@ class Failures:
         self._shared = shared
         self._noted: deque[tuple[float, Context, Failed]] = deque()
         self._looking = False
+        self._reported: Counter[Origin | None] = Counter()
+        self._since = monotonic()
 
     def note(self, failed: Failed, context: Context | None = None) -> None:
         """
@@ -210,7 +214,9 @@ class Failures:
 
     def _look(self) -> None:
         try:
-            counts: Counter[Origin | None] = Counter()
+            if monotonic() - self._since > IN_SECONDS:
+                self._reported, self._since = Counter(), monotonic()
+            counts = self._reported
             more: Counter[tuple[Origin | None, str]] = Counter()
             contexts: dict[Origin | None, Context] = {}
             while self._noted and self._noted[0][0] <= monotonic() - REPORT_AFTER:
@@ -289,7 +295,9 @@ def _watch_loop(loop: AbstractEventLoop, failures: Failures) -> Callable[[], Non
         error = details.get("exception")
         if isinstance(error, _CANCELLED):
             return
-        context = asyncio_internals.context_of(details) or context_of(error)
+        context = asyncio_internals.context_of(details)
+        if context is None and not {"future", "task"} & details.keys():
+            context = context_of(error)  # else: collected, in whatever context
         if error is not None and context is not None and ORIGIN in context:
             failures.note(FailedCall(error), context)
         elif before is not None:

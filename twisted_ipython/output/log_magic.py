@@ -137,6 +137,7 @@ class TwistedLogMagics(Magics):
             context is None
             or chosen is None
             or was_collected(event)
+            or "log_io" in event  # printed, where Twisted's log has the streams
             or not chosen.takes(event)
         ):
             return False
