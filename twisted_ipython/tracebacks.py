@@ -55,11 +55,11 @@ _CALLERS = (*_MACHINERY, _TWISTED, _folder("asyncio"))
 
 
 def users_part(head: TracebackType | None) -> TracebackType | None:
-    """Where a traceback leaves the loop's code for the user's, if it does."""
+    """Where a traceback leaves the loop's code for the user's; None if it does not."""
     for tb in _chain(head):
         if not tb.tb_frame.f_code.co_filename.startswith(_CALLERS):
             return tb
-    return head
+    return None
 
 
 def is_machinery(filename: str) -> bool:
@@ -108,7 +108,7 @@ class HiddenFrames:
             self._links += [(tb, tb.tb_next) for tb in _chain(head)]
             for tb, following in zip(kept, [*kept[1:], None], strict=True):
                 tb.tb_next = following
-            one.__traceback__ = kept[0]
+            one.with_traceback(kept[0])
 
     def show(self, error: BaseException) -> None:
         """Put back what ``hide`` took out of ``error``."""
@@ -117,7 +117,7 @@ class HiddenFrames:
         for tb, following in reversed(self._links):
             tb.tb_next = following
         for one, head in reversed(self._heads):
-            one.__traceback__ = head
+            one.with_traceback(head)
         self._heads, self._links = [], []
 
 

@@ -29,6 +29,7 @@ from ..internals import crochet as crochet_internals
 from ..internals import twisted as twisted_internals
 from ..origins import ORIGIN, Origin, context_of
 from ..shared_reactor import SharedReactor
+from ..values.short_texts import type_name
 from .log_claims import claim_events
 from .reports import exception_of, report, report_more, was_shown
 
@@ -234,7 +235,7 @@ class Failures:
                     heading = failed.heading(str(origin or "no cell"))
                     context.copy().run(report, heading, failure, failed.made_at())
                 else:
-                    more[origin, type(error).__name__] += 1
+                    more[origin, type_name(error)] += 1
                     contexts[origin] = context
             for (origin, name), count in more.items():
                 contexts[origin].copy().run(report_more, name, count)

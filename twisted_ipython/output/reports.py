@@ -7,6 +7,7 @@ from __future__ import annotations
 import linecache
 import re
 import sys
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -16,26 +17,25 @@ from twisted.python.failure import Failure
 
 from ..internals.ipython import cell_number
 from ..origins import ORIGIN
-from ..tracebacks import HiddenFrames, is_machinery, users_part, with_origins
+from ..tracebacks import HiddenFrames, is_machinery, members, users_part, with_origins
+from ..values.short_texts import type_name
 
 _SHOWN = "_twisted_ipython_shown"
 
 
-def exception_of(failure: Failure | BaseException) -> BaseException:
-    """The exception itself."""
-    error = failure.value if isinstance(failure, Failure) else failure
-    assert error is not None  # only of a Failure that was never filled
-    return error
+def exception_of(failure: Failure | BaseException) -> Any:
+    """The exception itself; of a Failure from elsewhere, maybe its text alone."""
+    return failure.value if isinstance(failure, Failure) else failure
 
 
-def mark_shown(error: BaseException) -> None:
+def mark_shown(error: Any) -> None:
     """
     Remember that the user was shown ``error``, and what it came from.
 
     Thread:
         Any.
     """
-    for one in with_origins(error):
+    for one in with_origins(error) if isinstance(error, BaseException) else ():
         shown = [one]
         if isinstance(one, FirstError) and one.subFailure.value is not None:
             shown.append(one.subFailure.value)
@@ -84,28 +84,35 @@ def report_more(name: str, count: int) -> None:
     _say(f"{count} more of {ORIGIN.get()} failed with {name} at the same time")
 
 
-def _traceback(
-    shell: Any, failure: Failure | BaseException, error: BaseException
-) -> str:
-    if error.__traceback__ is None and isinstance(failure, Failure) and failure.frames:
-        return _of_frames(shell, failure)  # an older Twisted keeps them as text
+def _traceback(shell: Any, failure: Failure | BaseException, error: Any) -> str:
+    """What a person reads of it, whatever the exception's own code does."""
+    try:
+        if not isinstance(error, BaseException):  # of a Failure from elsewhere
+            return str(failure)
+        if isinstance(failure, Failure) and error.__traceback__ is None:
+            return _of_frames(shell, failure)  # an older Twisted keeps them as text
+        if members(error):
+            return "".join(traceback.format_exception(error))
+        return _of_exception(shell, error)
+    except BaseException:
+        return f"{type_name(error)} (its own code fails when it is shown)"
+
+
+def _of_exception(shell: Any, error: BaseException) -> str:
     hidden, whole = HiddenFrames(), error.__traceback__
-    error.__traceback__ = users_part(whole)
+    printer = shell.InteractiveTB
+    tb = printer.tb  # what %debug goes by: of the last error that a cell has shown
+    error.with_traceback(users_part(whole))
     hidden.hide(error)
     try:
-        tb = shell.InteractiveTB
-        return str(
-            tb.stb2text(
-                tb.structured_traceback(
-                    type(error), error, error.__traceback__, tb_offset=0
-                )
-            )
+        lines = printer.structured_traceback(
+            type(error), error, error.__traceback__, tb_offset=0
         )
-    except Exception:  # of an exception that can't be shown
-        return f"{type(error).__name__} (which can't be shown: its own code fails)"
+        return str(printer.stb2text(lines))
     finally:
         hidden.show(error)
-        error.__traceback__ = whole
+        error.with_traceback(whole)
+        printer.tb = tb
 
 
 def _of_frames(shell: Any, failure: Failure) -> str:
@@ -115,7 +122,7 @@ def _of_frames(shell: Any, failure: Failure) -> str:
             lines.append(f"  {_place(shell, filename, number)}, in {name}")
             lines.append(f"    {linecache.getline(filename, number).strip()}")
     return "\n".join(
-        [*lines, f"{type(failure.value).__name__}: {failure.getErrorMessage()}"]
+        [*lines, f"{type_name(failure.value)}: {failure.getErrorMessage()}"]
     )
 
 
