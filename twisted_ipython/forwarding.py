@@ -20,6 +20,7 @@ from IPython import get_ipython
 
 from .crossing import ask
 from .origins import ORIGIN, Origin, begin, is_shell_thread
+from .reactor_methods import call_soon
 from .shared_reactor import SharedReactor
 
 # What cells call on a reactor. Not those that are made for any thread:
@@ -84,9 +85,12 @@ class Forwarding:
         """``base``, a method of the reactor, as it is to be for all threads."""
         thread, elsewhere = self._shared.host.thread_id, self.elsewhere
 
+        def later(selectable: Any) -> None:
+            call_soon(self._shared.reactor, base, selectable)
+
         def of_selectable(selectable: Any) -> Any:
             if get_ident() != thread:
-                return elsewhere(name, base, (selectable,), {})
+                return elsewhere(name, base, (selectable,), {}, later)
             return base(selectable)
 
         def method(*args: Any, **kwargs: Any) -> Any:
@@ -102,12 +106,29 @@ class Forwarding:
         return made
 
     def elsewhere(
-        self, name: str, method: Callable[..., Any], args: Any, kwargs: Any
+        self,
+        name: str,
+        method: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        from_thread: Callable[..., Any] | None = None,
     ) -> Any:
-        """A method is called in another thread than the reactor's: this one."""
+        """
+        A method is called in another thread than the reactor's: this one.
+
+        Args:
+            from_thread: The same for any thread, without waiting, if there is such:
+                while the cell waits, the reactor goes on, and libraries are not
+                written for that. A transport that writes would get its answer before
+                its protocol has finished asking.
+        """
         mode = self._mode() if is_shell_thread() else "off"
         if mode == "forward" and not self._shared.stopped:
-            return self._forward(method, args, kwargs)
+            # Between cells: where a widget calls back, or a hook of the shell's.
+            with nullcontext() if ORIGIN.get() else begin(Origin(get_ipython())):
+                if from_thread is not None:
+                    return from_thread(*args, **kwargs)
+                return ask(self._shared, lambda answer: answer(method(*args, **kwargs)))
         if mode == "warn" and not getattr(self._local, "inside", False):
             self._warn(name)
             return self._call_inside(method, args, kwargs)
@@ -120,13 +141,6 @@ class Forwarding:
             return direct(*args, **kwargs)
         finally:
             self._local.inside = False
-
-    def _forward(self, method: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Shell thread: call it there; gives, or raises, what comes of it."""
-        cell = ORIGIN.get()
-        # Between cells: where a widget calls back, or a hook of the shell's.
-        with nullcontext() if cell else begin(Origin(get_ipython())):
-            return ask(self._shared, lambda answer: answer(method(*args, **kwargs)))
 
     def _warn(self, name: str) -> None:
         """Once for each method and cell."""

@@ -23,11 +23,17 @@ from twisted.internet.base import DelayedCall
 from twisted.internet.task import LoopingCall
 
 from .contexts import LOOP_LOG, InContext, Methods, ThreadCall, TimedCall
-from .internals.twisted import is_registered, registered, timer_method
+from .internals.twisted import (
+    delayed_call,
+    insert_delayed_call,
+    is_registered,
+    registered,
+    timer_method,
+)
 from .opened import Opened, Seen, context_of, give_context
 from .origins import ORIGIN
 
-Elsewhere = Callable[[str, Callable[..., Any], Any, Any], Any]
+Elsewhere = Callable[..., Any]
 
 
 def reactor_methods(
@@ -46,8 +52,7 @@ def reactor_methods(
             where it would without us.
         opened: Is told what cells open.
         thread: The reactor thread.
-        elsewhere: Called as ``elsewhere(name, method, args, kwargs)`` where a
-            method is called in another thread.
+        elsewhere: See ``Forwarding.elsewhere``.
     """
     methods = {
         "callLater": _call_later(reactor, opened, thread, elsewhere),
@@ -74,6 +79,22 @@ def reactor_methods(
     return methods
 
 
+# Seconds that the reactor leaves to the code in another thread that has asked it
+# for something. It may be a library's, in the middle of what it does: a protocol
+# that has sent its question and is about to note that it waits for the answer.
+GRACE = 0.002
+
+
+def call_soon(reactor: Any, function: Callable[..., object], *args: Any) -> None:
+    """
+    Call ``function`` in the reactor thread, a little later; don't wait.
+
+    Thread:
+        Any but the reactor thread.
+    """
+    reactor.callFromThread(reactor.callLater, GRACE, function, *args)
+
+
 def _call_later(
     reactor: Any, opened: Opened, thread: int, elsewhere: Elsewhere
 ) -> Callable[..., Any]:
@@ -93,10 +114,16 @@ def _call_later(
     def in_context(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
         return base(delay, kept(callable), *args, **kw)
 
+    def from_thread(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
+        call = delayed_call(reactor, delay, kept(callable), args, kw)
+        call_soon(reactor, insert_delayed_call, reactor, call)
+        return call
+
     # Without an empty tuple and dictionary: of all methods, it is called the most.
     def callLater(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
         if get_ident() != thread:
-            return elsewhere("callLater", in_context, (delay, callable, *args), kw)
+            given = (delay, callable, *args)
+            return elsewhere("callLater", in_context, given, kw, from_thread)
         if ORIGIN.get() is not None:
             callable = kept(callable)
         if args or kw:
@@ -203,9 +230,16 @@ def _add(
             give_context(selectable, context)
         return context.run(base, selectable) if in_context else base(selectable)
 
+    def add_there(selectable: Any) -> None:
+        if selectable.fileno() != -1:  # else, it was closed meanwhile
+            add_here(selectable)
+
+    def from_thread(selectable: Any) -> None:
+        call_soon(reactor, add_there, selectable)
+
     def add(selectable: Any) -> Any:
         if get_ident() != thread:
-            return elsewhere(name, add_here, (selectable,), {})
+            return elsewhere(name, add_here, (selectable,), {}, from_thread)
         if selectable not in there:  # mostly, it is
             return add_here(selectable)
 

@@ -57,6 +57,32 @@ def timer_method(reactor: Any) -> tuple[str, Callable[[], object]]:
     return "_reschedule", reactor._reschedule
 
 
+def delayed_call(
+    reactor: Any, delay: float, function: Any, args: Any, kwargs: Any
+) -> DelayedCall:
+    """
+    What ``reactor.callLater`` would give, not known to the reactor yet. Any thread.
+    """
+    assert callable(function), f"{function} is not callable"
+    assert delay >= 0, f"{delay} is not greater than or equal to 0 seconds"
+    return DelayedCall(
+        reactor.seconds() + delay,
+        function,
+        args,
+        kwargs,
+        reactor._cancelCallLater,
+        reactor._moveCallLaterSooner,
+        seconds=reactor.seconds,
+    )
+
+
+def insert_delayed_call(reactor: Any, call: DelayedCall) -> None:
+    """Make a ``delayed_call`` known to the reactor. Reactor thread."""
+    reactor._newTimedCalls.append(call)
+    if asyncio_loop(reactor) is not None:
+        reactor._reschedule()
+
+
 def is_registered(reactor: Any, selectable: Any) -> bool:
     """
     Whether the reactor reads from it or writes to it. Reactor thread.

@@ -101,7 +101,7 @@ def _traceback(shell: Any, failure: Failure | BaseException, error: Any) -> str:
 def _of_exception(shell: Any, error: BaseException) -> str:
     hidden, whole = HiddenFrames(), error.__traceback__
     printer = shell.InteractiveTB
-    tb = printer.tb  # what %debug goes by: of the last error that a cell has shown
+    tb = getattr(printer, "tb", None)  # what %debug goes by: of what a cell has shown
     error.with_traceback(users_part(whole))
     hidden.hide(error)
     try:
@@ -112,7 +112,8 @@ def _of_exception(shell: Any, error: BaseException) -> str:
     finally:
         hidden.show(error)
         error.with_traceback(whole)
-        printer.tb = tb
+        if tb is not None:
+            printer.tb = tb
 
 
 def _of_frames(shell: Any, failure: Failure) -> str:
