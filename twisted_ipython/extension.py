@@ -90,7 +90,9 @@ def _switch_on_everywhere(
     undo.callback(
         cell_reactor.switch_on(shared, lambda: settings.threads, lambda: settings.rerun)
     )
-    watcher, stop_watching = failures.watch(shared)
+    watcher, stop_watching = failures.watch(
+        shared, background_of(shared).results.origin
+    )
     undo.callback(stop_watching)
     if shared.loop is not None:
         undo.callback(bridge(shared.loop, watcher.note_task))

@@ -286,7 +286,13 @@ def stuck_text(cell: Cell, where: str) -> str:
         return (
             "the cell could not be stopped yet: it is in a call that Python can't "
             f"interrupt{where}. It ends when that call returns, and says so; until "
-            "then the reactor is held up, and no cell can await"
+            "then the reactor is held up, and no cell can await. (A call that waits for "
+            "the reactor itself never returns: then, restart.)"
+        )
+    if where:
+        return (
+            f"the cell could not be stopped yet: other code has the reactor{where}. "
+            "It ends when that returns, and says so; until then no cell can await"
         )
     return (
         "the cell was told to stop and goes on, catching what should end it; it "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from contextvars import Context
 from functools import partial
 from time import monotonic
@@ -53,6 +52,7 @@ class Background:
     Attributes:
         ports: Those that cells have opened.
         opened: What tells of them, of processes and looping calls.
+        results: The EventualResults.
 
     Thread:
         Reactor thread, but where something else is said.
@@ -62,19 +62,17 @@ class Background:
         self.shared = shared
         self.ports = Ports(shared.reactor, opened)
         self.opened = opened
-        self._results = Results()
+        self.results = Results()
         self._ids: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._used: Counter[str] = Counter()
 
     def watch(self) -> Callable[[], None]:
         """Note what can't be found out later; gives what undoes it. Any thread."""
-        undo = ExitStack()
-        undo.callback(self._results.watch())
-        return undo.close
+        return self.results.watch()
 
     def going(self) -> dict[Activity, Going]:
         """All that cells have going, the oldest first."""
-        found, loops = waits(self.shared.loop, self._results)
+        found, loops = waits(self.shared.loop, self.results)
         found += self.ports.going()
         found += self._delayed_calls()
         found += self._looping_calls(loops)
@@ -103,7 +101,7 @@ class Background:
         names = {id(each): self._id(each) for each in chosen}
         for each in chosen:
             try:
-                each.stop()
+                each.origin.context.copy().run(each.stop)
             except Exception as error:  # a canceller of the user's
                 errors[names[id(each)]] = f"{type(error).__name__}: {error}"
         to_insist = list(chosen)
@@ -117,7 +115,7 @@ class Background:
             if passed >= INSIST_AFTER:
                 for each in to_insist:
                     if not each.is_over():
-                        each.insist()
+                        each.origin.context.copy().run(each.insist)
                 to_insist.clear()
             Context().run(self.shared.reactor.callLater, LOOK_EVERY, look)
 
@@ -142,7 +140,7 @@ class Background:
         return id
 
     def _delayed_calls(self) -> Iterator[Going]:
-        ends = Ends(self._results.pending())
+        ends = Ends(self.results.pending())
         for call in self.shared.reactor.getDelayedCalls():
             function = call.func
             if isinstance(function, ToldFunction):  # of one that is shown somewhere

@@ -63,6 +63,11 @@ class Results:
         name = "%%run_in_reactor" if ours else function_name(function, origin)
         self._noted[result] = (origin, time.time(), name)
 
+    def origin(self, result: EventualResult) -> Origin | None:
+        """The cell that asked for it."""
+        noted = self._noted.get(result)
+        return None if noted is None else noted[0]
+
     def pending(self) -> dict[EventualResult, tuple[Origin, float, str]]:
         """Those without a value or a Failure."""
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from itertools import chain
+from types import FrameType
 from typing import Any, Literal
 
 from twisted.internet import defer
@@ -128,6 +130,29 @@ def watch_failures(note: Callable[[defer.DebugInfo], object]) -> Callable[[], No
             defer.DebugInfo = before  # type: ignore[misc]
 
     return undo
+
+
+def context_of_coroutine() -> Context | None:
+    """
+    The context of the coroutine whose Deferred is being fired right now.
+
+    Twisted runs a coroutine in its own context, but fires its Deferred in that of
+    whatever has resumed it.
+    """
+    frame: FrameType | None = sys._getframe()
+    for _ in range(_DEEP):
+        if frame is None:
+            return None
+        if frame.f_code is _DRIVER:
+            values = frame.f_locals
+            found = values.get("context", values.get("current_context"))
+            return found if isinstance(found, Context) else None
+        frame = frame.f_back
+    return None
+
+
+_DRIVER = defer._inlineCallbacks.__code__
+_DEEP = 8  # frames between it and a Deferred that takes its failure
 
 
 def creation_of(info: defer.DebugInfo) -> list[str]:

@@ -186,9 +186,9 @@ class Failures:
         Nothing, where no cell started it: that is Twisted's.
         """
         if context is None:
-            if ORIGIN.get() is None:
-                return
             context = copy_context()
+        if context.get(ORIGIN) is None:
+            return
         self._noted.append((monotonic(), context, failed))
         if not self._looking:
             self._looking = True
@@ -243,9 +243,15 @@ class Failures:
             self._look_later()
 
 
-def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
+def watch(
+    shared: SharedReactor, cell_of: Callable[[EventualResult], Origin | None]
+) -> tuple[Failures, Callable[[], None]]:
     """
     Report what fails and is not handled; gives what does, and its undo.
+
+    Args:
+        cell_of: Gives the cell that asked for a result, which may be another's
+            than that which makes it fail.
 
     Thread:
         Shell thread.
@@ -272,13 +278,17 @@ def watch(shared: SharedReactor) -> tuple[Failures, Callable[[], None]]:
         if isinstance(crochet_internals.outcome(result).value, crochet.ReactorStopped):
             crochet_internals.mark_retrieved(result)  # the process ends
         else:
-            failures.note(FailedResult(result))
+            cell = cell_of(result)
+            context = None if cell is None else cell.context.copy()
+            failures.note(FailedResult(result), context)
 
     undo = ExitStack()
     undo.callback(failures.forget)
     undo.callback(
         twisted_internals.watch_failures(
-            lambda info: failures.note(FailedDeferred(info))
+            lambda info: failures.note(
+                FailedDeferred(info), twisted_internals.context_of_coroutine()
+            )
         )
     )
     undo.callback(crochet_internals.watch_failures(note_result))

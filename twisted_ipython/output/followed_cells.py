@@ -5,7 +5,7 @@ Tells what a cell starts which cell it is: an ``Origin`` for each run of a cell.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -37,7 +37,8 @@ def follow_cells(
         number = shell.execution_count if has_number else None
         origin = Origin(shell, number, cell_id, raw_cell)
         if origin.parent is not None:
-            tell_streams(origin.parent)
+            with suppress(Exception):  # nothing here may cost the cell its run
+                tell_streams(origin.parent)
         return running(origin)
 
     undo = ExitStack()

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from crochet import EventualResult
+from IPython.core.displaypub import CapturingDisplayPublisher
 
 from ..internals import crochet as crochet_internals
 from ..shared_reactor import SharedReactor
@@ -113,9 +114,11 @@ class ShownValues:
             raise NotImplementedError
         self._let_begin(value)
         state = state_of(value)
-        if not state.may_change:
-            raise NotImplementedError
         publisher = self._shell.display_pub
+        # Nobody sees what is captured, until it is shown as it was.
+        captured = isinstance(publisher, CapturingDisplayPublisher)
+        if captured or not state.may_change:
+            raise NotImplementedError
         cell = getattr(publisher, "parent_header", {}).get("msg_id", "")
         to_value, name = self._reference(value)
         # One id for all displays in one cell: one update is for them all.
