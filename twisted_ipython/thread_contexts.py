@@ -9,6 +9,8 @@ the code which submitted it. Threads that no cell starts are left alone.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -39,7 +41,11 @@ def keep_contexts() -> Callable[[], None]:
 
             def run_in_context() -> None:
                 vars(self).pop("run", None)
-                context.run(run)
+                try:
+                    context.run(run)
+                except BaseException:  # as threading does, but in the context
+                    args = (*sys.exc_info(), self)
+                    context.run(threading.excepthook, threading.ExceptHookArgs(args))
 
             self.run = run_in_context  # type: ignore[method-assign]
         start_thread(self)

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from prompt_toolkit.patch_stdout import StdoutProxy
-
 
 class AbovePrompt:
     """
@@ -26,13 +24,17 @@ class AbovePrompt:
     """
 
     def __init__(self, name: str, stream: Any) -> None:
+        # Imported here: only a terminal has loaded it, and it is large.
+        from prompt_toolkit.patch_stdout import StdoutProxy
+
         self._name = name
         self._stream = stream
+        self._proxy = StdoutProxy
 
     def _current(self) -> Any:
         """What prompt_toolkit has put there, while there is a prompt."""
         there = getattr(sys, self._name)
-        return there if isinstance(there, StdoutProxy) else self._stream
+        return there if isinstance(there, self._proxy) else self._stream
 
     # Methods, and not left to __getattr__: IPython puts one of its own over
     # ``write`` for the time of a cell, which calls what it found.
