@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from .internals.twisted import ToldFunction
 from .origins import ORIGIN, note_context
 
 Methods = dict[str, Callable[..., Any]]
@@ -42,6 +43,8 @@ class InContext:
             raise
 
     def __getattr__(self, name: str) -> Any:
+        if name in InContext.__slots__:  # of one that is being copied
+            raise AttributeError(name)
         return getattr(self.__wrapped__, name)
 
     def __repr__(self) -> str:
@@ -80,6 +83,18 @@ class ThreadCall(TimedCall):
 
 # Twisted's own, where it logs them.
 LOOP_LOG = Logger("twisted.internet.base")
+
+
+def bare(function: Any) -> Any:
+    """
+    The function itself, without what was put around it here and by ``partial``.
+
+    By its type: an object may be wrong about its class. Any thread.
+    """
+    while issubclass(type(function), (partial, InContext, ToldFunction)):
+        is_partial = issubclass(type(function), partial)
+        function = function.func if is_partial else function.__wrapped__
+    return function
 
 
 def pool_methods(pool: Any) -> Methods:

@@ -11,10 +11,9 @@ import inspect
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from ..contexts import InContext
+from ..contexts import bare
 from ..internals.ipython import cell_number
 from ..origins import Origin
 
@@ -55,11 +54,7 @@ def function_name(function: Any, origin: Origin | None = None) -> str:
     ``poll()``, for a person who looks for it; of one without a name, that which
     ``origin`` knows of its place, too.
     """
-    while isinstance(function, (partial, InContext)):
-        if isinstance(function, partial):
-            function = function.func
-        else:
-            function = function.__wrapped__
+    function = bare(function)
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     short = name.rpartition("<locals>.")[2]
     if not short.endswith(">"):

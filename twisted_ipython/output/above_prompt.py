@@ -45,6 +45,8 @@ class AbovePrompt:
         self._current().flush()
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_stream":  # of one that is being copied
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
 

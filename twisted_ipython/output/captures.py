@@ -48,6 +48,8 @@ class Passing:
         return self.mine if cell is None or self.owner in (None, cell) else self.outer
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("over", "outer", "mine"):  # of one that is being copied
+            raise AttributeError(name)
         if name in _OF_THE_KERNEL:  # what a cell is told when it begins
             return getattr(self.outer, name)
         return getattr(self.current(), name)

@@ -7,7 +7,6 @@ Looks only: nothing is changed, no error counts as seen by somebody.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from crochet import EventualResult
@@ -15,7 +14,7 @@ from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..contexts import InContext
+from ..contexts import bare
 from ..errors import CellStop
 from ..internals import crochet as crochet_internals
 from ..internals import twisted as internals
@@ -148,9 +147,7 @@ def _delayed_call(value: DelayedCall, depth: int) -> State:
 
 def _name(function: Any) -> str:
     """``module.qualname`` of what is called; no module for a cell's own."""
-    wrappers = (InContext, internals.ToldFunction, partial)
-    while issubclass(type(function), wrappers):
-        function = function.func if type(function) is partial else function.__wrapped__
+    function = bare(function)
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):  # an object that can be called
         function = type(function)
