@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from .advice import add_advice
-from .internals.twisted import mark_handled, result_put_back
+from .internals.twisted import holds, mark_handled, result_put_back
 from .origins import ORIGIN
 
 
@@ -75,6 +75,8 @@ def resume_with(result: Any, deferred: Deferred[Any], coro: Any) -> Any:
     if isinstance(result, Failure):
         mark_handled(deferred, result)
         return result.throwExceptionIntoGenerator(coro)
+    if holds(deferred, result):
+        return coro.send(None)
     with result_put_back(deferred, result):
         return coro.send(None)
 

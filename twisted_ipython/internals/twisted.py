@@ -389,6 +389,11 @@ def mark_handled(deferred: Deferred[Any], failure: Failure) -> None:
         info.failResult = None
 
 
+def holds(deferred: Deferred[Any], result: Any) -> bool:
+    """Whether that is what awaiting it gives now. Reactor thread."""
+    return getattr(deferred, "result", None) is result and not deferred.paused
+
+
 @contextmanager
 def result_put_back(deferred: Deferred[Any], result: Any) -> Iterator[None]:
     """
@@ -396,9 +401,6 @@ def result_put_back(deferred: Deferred[Any], result: Any) -> Iterator[None]:
     read; afterwards it is what it was, if nobody has changed it meanwhile.
     """
     held, paused = getattr(deferred, "result", None), deferred.paused
-    if held is result and not paused:
-        yield
-        return
     deferred.result, deferred.paused = result, 0
     try:
         yield
