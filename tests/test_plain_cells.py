@@ -612,7 +612,7 @@ def test_interrupt_of_a_call_in_a_terminal(
     terminal.run("import threading; from twisted.internet import reactor")
     terminal.run("free = threading.Event(); called = []")
     terminal.run("reactor.callFromThread(free.wait, 30)")
-    terminal.start("print('BE' + 'GUN'); reactor.callLater(0, called.append, 1)")
+    terminal.start("print('BE' + 'GUN'); reactor.callWhenRunning(called.append, 1)")
     terminal.wait_for("BEGUN")
     terminal.interrupt()
     assert "KeyboardInterrupt" in terminal.wait_for_prompt(10)

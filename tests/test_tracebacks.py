@@ -280,7 +280,8 @@ def test_debug_goes_up_to_the_cell(users: Kernel) -> None:
 
 def test_interrupt_in_a_library(kernel: Kernel) -> None:
     """An interrupted ``asyncio.sleep`` points at the user's line first."""
-    error_cell = begun(kernel, "print('begun')\nawait asyncio.sleep(60)")
+    source = "reactor.callLater(0, print, 'begun')\nawait asyncio.sleep(60)"
+    error_cell = begun(kernel, source)
     interrupt(error_cell)
     assert error_cell.only_error.lines[0] == (2, "await asyncio.sleep(60)")
 
