@@ -110,6 +110,7 @@ def test_a_client_with_connections_to_spare(
     fresh_kernel: Callable[..., Kernel], reactor: str
 ) -> None:
     """From a plain cell, a request over a connection that is open already ends, too."""
+    pytest.importorskip("treq")
     kernel = fresh_kernel(f"--TwistedIPython.reactor={reactor}")
     kernel.ok("await sleep(0)\n" + HTTP)
     kernel.ok("await treq.content(await treq.get(url))")
