@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from checks import a_sentence, begun
 from kernels import Cell, Kernel
 from terminals import Terminal
+from twisted_ipython import run_in_reactor
+from twisted_ipython.background import waits
 from twisted_ipython.background.activities import (
     NOTHING,
     Activity,
@@ -789,3 +792,15 @@ def test_reactor_without_asyncio(fresh_kernel: Callable[..., Kernel]) -> None:
     stop = kernel.ok("%background stop all")
     assert len(stop.stdout.splitlines()) == len(sources)
     assert listed(kernel) == []
+
+
+def test_has_the_name_of_the_user_s_code() -> None:
+    """Not that of a coroutine of ours around it."""
+
+    async def mine() -> None:
+        await Deferred()
+
+    coroutine = run_in_reactor._settled(mine())
+    coroutine.send(None)
+    assert waits._name(coroutine) == "mine()"
+    coroutine.close()

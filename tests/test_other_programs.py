@@ -5,11 +5,14 @@ and exceptions with a will of their own.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from kernels import Kernel
+from kernels import Kernel, clean_environment
 
 
 @pytest.fixture
@@ -194,3 +197,75 @@ def test_a_thread_fails_under_its_cell(kernel: Kernel) -> None:
     other = kernel.ok("gate.set()")
     kernel.wait_until(lambda: "ValueError: in a thread" in cell.stderr)
     assert other.stderr == ""
+
+
+def test_a_forked_child(kernel: Kernel) -> None:
+    """It has no reactor thread, and does not wait for one."""
+    kernel.run(
+        "import os\npid = os.fork()\nif pid == 0:\n"
+        "    reactor.callWhenRunning(print)\n    os._exit(7)\n"
+        "import signal\nsignal.alarm(20)\nended = os.waitpid(pid, 0)[1]\nsignal.alarm(0)",
+        within=30,
+    )
+    assert kernel.value("os.waitstatus_to_exitcode(ended)") == 7
+
+
+def test_a_capture_outside_of_any_cell(tmp_path: Path) -> None:
+    """As who embeds IPython has it: it captures what the cells that it runs print."""
+    program = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "from IPython.utils.capture import capture_output\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_line_magic('load_ext', 'twisted_ipython')\n"
+        "with capture_output() as captured:\n    shell.run_cell('print(6 * 7)')\n"
+        "print(repr(captured.stdout))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(tmp_path),
+    )
+    assert done.stdout == "'42\\n'\n", done.stderr
+
+
+def test_logging_begun_in_a_capture(fresh_kernel: Callable[..., Kernel]) -> None:
+    """The capture puts back what it found, and the log shows itself without end."""
+    kernel = fresh_kernel()
+    kernel.run(
+        "%%capture\nimport sys\nfrom twisted.python import log\n"
+        "log.startLogging(sys.stdout)"
+    )
+    assert kernel.ok("print('as ever')").stdout == "as ever\n"
+    kernel.run("log.startLogging(sys.stdout)")
+    cell = kernel.run("%twisted_log on\nlog.msg('once')")
+    kernel.ok("1 + 1")
+    assert "RecursionError" not in cell.output, cell.output[:2000]
+
+
+def test_threads_that_others_wrap(fresh_kernel: Callable[..., Kernel]) -> None:
+    """A thread runs, too, where ``Thread.start`` has two layers of ours."""
+    kernel = fresh_kernel()
+    kernel.ok(
+        "start = threading.Thread.start\n"
+        "threading.Thread.start = lambda self: start(self)"
+    )
+    kernel.ok("%reload_ext twisted_ipython")
+    kernel.ok(
+        "ran = threading.Event()\nthread = threading.Thread(target=ran.set)\n"
+        "thread.start()"
+    )
+    assert kernel.value("ran.wait(10)") is True
+
+
+def test_a_port_that_can_t_be_looked_at(fresh_kernel: Callable[..., Kernel]) -> None:
+    """The look for earlier runs never costs a cell its answer."""
+    kernel = fresh_kernel()
+    source = (
+        "from twisted.internet import protocol\n"
+        "port = reactor.listenTCP(0, protocol.Factory(), interface='127.0.0.1')"
+    )
+    kernel.ok(source)
+    kernel.ok("port.getHost = lambda: 1 / 0")
+    assert kernel.run(source, within=10).status == "ok"

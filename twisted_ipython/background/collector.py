@@ -7,7 +7,6 @@ things themselves, weakly: nothing lives on because it was listed.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
@@ -169,8 +168,6 @@ class Background:
             loop: (seen.context.get(ORIGIN), seen.since)
             for loop, seen in self.opened.loops.items()
         }
-        for loop, going in waiting.items():  # the first time, they were not seen yet
-            found.setdefault(loop, (going.origin, going.since))
         for loop, (origin, since) in found.items():
             if origin is not None and loop.running:
                 run = waiting.get(loop)
@@ -241,11 +238,6 @@ def _signal(process: Any, name: str) -> None:
         process.signalProcess(name)
     except ProcessExitedAlready:
         pass
-
-
-def now() -> float:
-    """As ``Activity.since`` is measured."""
-    return time.time()
 
 
 _of: dict[SharedReactor, Background] = {}

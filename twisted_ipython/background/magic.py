@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 from IPython.core.completer import (
@@ -19,7 +20,7 @@ from IPython.display import display
 
 from ..crossing import ask
 from .activities import NOTHING, Activity, Table, cell_text
-from .collector import Background, now
+from .collector import Background
 from .words import WrongWords, offered, parse
 
 # Seconds that Tab waits for the reactor thread.
@@ -77,7 +78,7 @@ class BackgroundMagics(Magics):
     def _show(self) -> None:
         activities = self._activities()
         if activities:
-            display(Table(activities, now()))
+            display(Table(activities, time()))
         else:
             print(NOTHING)
 

@@ -12,7 +12,6 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,10 +27,9 @@ from ..internals import crochet as crochet_internals
 from ..internals import twisted as twisted_internals
 from ..origins import ORIGIN, Origin
 from ..run_in_reactor import run_in_reactor
+from ..tracebacks import is_machinery
 from .activities import AWAITING
 from .going import Going, chain, frame_of, function_name, place_text
-
-_OURS = str(Path(__file__).parent)
 
 # Whose callbacks are looked into for who waits. A user's callback may do anything.
 _LIBRARIES = ("asyncio", "twisted", "twisted_ipython")
@@ -208,7 +206,7 @@ def _name(coroutine: Any) -> str:
     """The name of the outermost function that is the user's."""
     for each in chain(coroutine):
         frame = frame_of(each)
-        if frame is None or not frame.f_code.co_filename.startswith(_OURS):
+        if frame is None or not is_machinery(frame.f_code.co_filename):
             return function_name(each)
     return function_name(coroutine)
 

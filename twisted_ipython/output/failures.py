@@ -203,6 +203,7 @@ class Failures:
     def forget(self) -> None:
         """Leave what was noted and not reported to Twisted. Any thread."""
         self._noted.clear()
+        self._reported = Counter()
 
     def _look_later(self) -> None:
         if self._noted:
