@@ -737,6 +737,26 @@ def test_half_a_line_at_a_simple_prompt(session: Callable[..., Terminal]) -> Non
     terminal.wait_for("'halfand half'")
 
 
+def test_a_kept_stream_prints_above_the_prompt(
+    session: Callable[..., Terminal],
+) -> None:
+    """As a log that was given ``sys.stdout``; unloaded, that is IPython's again."""
+    terminal = session(simple=False)
+    terminal.run("import sys; kept = sys.stdout")
+    terminal.run(r"reactor.callLater(1, kept.write, 'KEPT' + ' line\n');")
+    terminal.child.send("'half' + ")
+    terminal.wait_for("'half' +")
+    wanted = ["KEPT line", f"In [{terminal.prompt_number}]: 'half' +"]
+    terminal.wait_until(
+        lambda: screen(terminal.raw)[-2:] == wanted, 5, f"{wanted} on the screen"
+    )
+    terminal.type("'AND half'.lower()")
+    terminal.wait_for("'halfand half'")
+    terminal.wait_for_prompt()
+    terminal.run("%unload_ext twisted_ipython")
+    assert "True" in terminal.run("sys.stdout is sys.__stdout__")
+
+
 @pytest.mark.parametrize("simple", [True, False], ids=["simple", "prompt_toolkit"])
 def test_past_a_capture_in_a_terminal(
     session: Callable[..., Terminal], simple: bool
