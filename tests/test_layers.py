@@ -62,6 +62,7 @@ LAYERS = {
         "cell_reactor",
         "crossing",
         "eventual",
+        "output.failed",
         "output.failures",
         "output.followed_cells",
         "forwarding",
