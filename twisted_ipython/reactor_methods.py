@@ -115,8 +115,11 @@ def _call_later(
         return base(delay, kept(callable), *args, **kw)
 
     def from_thread(delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
+        if 0 <= delay < GRACE:  # of less than 0, Twisted says what it thinks
+            delay = GRACE
         call = delayed_call(reactor, delay, kept(callable), args, kw)
-        call_soon(reactor, insert_delayed_call, reactor, call)
+        # At once: what asks for the reactor's delayed calls next is to see it.
+        reactor.callFromThread(insert_delayed_call, reactor, call)
         return call
 
     # Without an empty tuple and dictionary: of all methods, it is called the most.
