@@ -1,0 +1,3 @@
+"""
+The live console: an IPython kernel inside a running Twisted application.
+"""
