@@ -19,10 +19,15 @@ PACKAGE = Path(twisted_ipython.__file__).parent
 LAYERS = {
     "ground": {
         "background.__init__",
+        "console.__init__",
+        "console.directory",
+        "console.errors",
+        "console.processes",
         "output.__init__",
         "timing.__init__",
         "values.__init__",
         "replaced",
+        "stops",
         "waiting",
     },
     "internals": {

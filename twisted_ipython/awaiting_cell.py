@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
-from .errors import CellInterrupted, CellStop
+from .stops import CellInterrupted, CellStop
 from .hosts import Host, discard
 from .internals.cpython import NOTHING, set_async_exc
 from .swallowed import raise_again
@@ -56,6 +56,11 @@ class Cell:
         thread. Attributes are written in the reactor thread alone, but for
         ``_stop`` and ``_raised``, which the shell thread writes before it acts.
     """
+
+    # How to have ``signalled`` called in the reactor thread, where that is the one
+    # that signals reach; None where it is not. A signal also breaks off what waits
+    # in the operating system.
+    send_signal: Callable[[], object] | None = None
 
     def __init__(
         self, coro: Any, context: Context, host: Host, tell: Callable[[Message], object]
@@ -117,9 +122,13 @@ class Cell:
         self._stopped = False
         self._raised = True
         self._stop = stop
+        send_signal = self.send_signal
+        if send_signal is not None and self.running and not self._unstoppable:
+            self._raised_at = monotonic()
+            send_signal()
         # No call in between: nothing else runs after the test until the
         # exception is set, so it can't hit what is not the cell's.
-        if self._host.running is self and not self._unstoppable:
+        elif self._host.running is self and not self._unstoppable:
             set_async_exc(self._host.thread_id, stop)
             self._raised_at = monotonic()
         else:
@@ -143,7 +152,7 @@ class Cell:
         def __init__(self: BaseException, *args: object) -> None:
             cell._stopped = True
             cell._call_off()
-            cell._call_off = raise_again(stop, cell._step.__code__)
+            cell._call_off = raise_again(stop, cell._advance.__code__)
 
         body = {
             "__init__": __init__,
@@ -154,6 +163,21 @@ class Cell:
         return stop
 
     # -- Reactor thread ----------------------------------------------------
+
+    def signalled(self) -> None:
+        """
+        Raise what is to end it, if that is still to be done.
+
+        Raises:
+            CellStop: Its code is on the stack, and goes on with this.
+
+        Thread:
+            Reactor thread, in the handler of the signal.
+        """
+        stop = self._stop
+        if self._raised and not self._stopped and not self._unstoppable:
+            if self._host.running is self and stop is not None:
+                raise stop()
 
     def interrupt(self) -> None:
         """Stop it as Ctrl-C does, it alone."""
@@ -203,6 +227,10 @@ class Cell:
                 _forget_cancellation()
 
     def _step(self, resume: Callable[[Any], Any], value: Any) -> Any:
+        """Run the cell's code up to its next await."""
+        return self._advance(resume, value)
+
+    def _advance(self, resume: Callable[[Any], Any], value: Any) -> Any:
         """
         Run the cell's code up to its next await, known to be running.
 
@@ -221,7 +249,7 @@ class Cell:
             if self._coro.cr_frame is None:  # it came out of the cell: the end
                 raise
             discard(awaited)
-            return self._step(self._coro.throw, stop.with_traceback(None))
+            return self._advance(self._coro.throw, stop.with_traceback(None))
         except BaseException:
             self._leave()
             raise
@@ -234,7 +262,8 @@ class Cell:
     def _take_back(self) -> None:
         """What was raised here and did not come out, is done by cancelling."""
         if self._raised:
-            set_async_exc(self._host.thread_id, NOTHING)
+            if self.send_signal is None:
+                set_async_exc(self._host.thread_id, NOTHING)
             self._raised = False
             if not self._stopped:
                 self._call_cancel()

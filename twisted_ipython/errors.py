@@ -7,7 +7,6 @@ was made of stay as attributes.
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
 
 import crochet
@@ -15,6 +14,7 @@ from twisted.internet.defer import FirstError
 from twisted.internet.error import ReactorAlreadyRunning, ReactorNotRunning
 
 from .settings import seconds_text
+from .stops import CellInterrupted, CellStop
 from .tracebacks import cell_line, members
 
 
@@ -92,28 +92,6 @@ class CellTimeout(TwistedIPythonError, TimeoutError, crochet.TimeoutError):
         )
 
 
-class CellStop(asyncio.CancelledError):
-    """
-    Thrown into a cell to end it.
-
-    A ``CancelledError``, so that clean-up written for asyncio runs, and not
-    an ``Exception``, so that ``except Exception`` does not keep a cell alive.
-    """
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether the user was told already how the cell ended."""
-        return False
-
-    def shown(self) -> BaseException:
-        """What the user is shown in its place."""
-        return self
-
-
-class CellInterrupted(KeyboardInterrupt, CellStop):
-    """Thrown into a cell that was interrupted, and shown as it is."""
-
-
 class CellTimedOut(CellStop):
     """
     Thrown into a cell whose time is up; shown as ``CellTimeout``.
@@ -136,9 +114,7 @@ class CellTimedOut(CellStop):
         return self._shown.with_traceback(self.__traceback__)
 
 
-# What a person reads is the name of the built-in exception: that is what was
-# asked for, and what `except KeyboardInterrupt` in a cell catches.
-CellInterrupted.__name__ = CellInterrupted.__qualname__ = "KeyboardInterrupt"
+# What a person reads is the name of the built-in exception.
 CellTimedOut.__name__ = CellTimedOut.__qualname__ = "CancelledError"
 
 

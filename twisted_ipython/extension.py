@@ -22,7 +22,7 @@ from .background.collector import background_of
 from .background.magic import BackgroundMagics, background_matcher
 from .background.reruns import Reruns
 from .bridge import bridge
-from .errors import CannotLoad, CellStop, shown
+from .errors import CannotLoad, shown
 from .internals import ipykernel, ipython
 from .interrupts import Interrupts
 from .magics import CROCHET_SETTINGS, TwistedMagics, completions, live_settings
@@ -35,6 +35,7 @@ from .reactors import shared_reactor
 from .runner import Runner
 from .settings import TwistedIPython
 from .shared_reactor import SharedReactor
+from .stops import CellStop
 from .timing.magics import AwaitingMagics
 from .tracebacks import HiddenFrames, raised_in, was_suspended
 from .values import formatters

@@ -19,8 +19,6 @@ from . import waiting
 from .awaiting_cell import Cell, Message
 from .errors import (
     CannotAwait,
-    CellInterrupted,
-    CellStop,
     CellTimedOut,
     CellTimeout,
     shown,
@@ -29,6 +27,7 @@ from .internals.ipython import is_capture
 from .interrupts import Inbox, Interrupts
 from .settings import TwistedIPython
 from .shared_reactor import STOPPED, SharedReactor
+from .stops import CellInterrupted, CellStop
 from .stuck import break_in, where_busy
 
 # What is done for a cell that is to stop and does not, in seconds after it was

@@ -14,10 +14,11 @@ from typing import Any
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
-from .errors import CannotAwait, CellInterrupted, RunRefused, StopRefused
+from .errors import CannotAwait, RunRefused, StopRefused
 from .hosts import AsyncioHost, DeferredHost, Host
 from .internals.twisted import asyncio_loop
 from .replaced import replace
+from .stops import CellInterrupted
 from .stuck import break_in
 
 # Seconds that the end of the process waits for the reactor to shut down, and

@@ -11,7 +11,7 @@ import sysconfig
 from collections.abc import Iterator
 from types import FrameType
 
-from .errors import CellInterrupted
+from .stops import CellInterrupted
 from .internals.cpython import set_async_exc
 from .tracebacks import is_machinery
 

@@ -23,7 +23,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-from ..errors import CellStop
+from ..stops import CellStop
 from ..internals.twisted import failure_of, logging_has_begun
 
 Event = dict[str, Any]

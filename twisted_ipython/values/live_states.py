@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..contexts import bare
-from ..errors import CellStop
+from ..stops import CellStop
 from ..internals import crochet as crochet_internals
 from ..internals import twisted as internals
 from ..tracebacks import is_machinery

@@ -17,7 +17,7 @@ from typing import Any
 
 from IPython.lib.pretty import RepresentationPrinter
 
-from ..errors import CellStop
+from ..stops import CellStop
 from ..tracebacks import is_machinery
 
 LENGTH = 100
