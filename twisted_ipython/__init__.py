@@ -1,8 +1,9 @@
 """
-Await Twisted in IPython and Jupyter.
+Await Twisted in IPython and Jupyter; look into a running application.
 
 ``%load_ext twisted_ipython`` and ``%autoawait twisted``, and a cell can await
-a Deferred. Importing this package imports neither IPython nor Twisted; what
+a Deferred. ``LiveConsole(globals()).setServiceParent(application)``, and
+``twisted-ipython attach`` opens a console inside the application. Importing this package imports neither IPython nor Twisted; what
 loads them is imported when it is needed.
 """
 
@@ -11,11 +12,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from IPython.core.interactiveshell import InteractiveShell
+
+    from .console.live_console import LiveConsole, install_live_console
 
 __version__ = "3.0.0"
 
-__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "LiveConsole",
+    "__version__",
+    "install_live_console",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -44,3 +55,12 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     from .extension import unload
 
     unload(shell)
+
+
+def __getattr__(name: str) -> Any:
+    # What an application imports, and a notebook need not.
+    if name in ("LiveConsole", "install_live_console"):
+        from .console import live_console
+
+        return getattr(live_console, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,9 +21,9 @@ from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
-from .stops import CellInterrupted, CellStop
 from .hosts import Host, discard
 from .internals.cpython import NOTHING, set_async_exc
+from .stops import CellInterrupted, CellStop
 from .swallowed import raise_again
 
 # A cell that is being stopped and still runs is not hit again for this many
@@ -97,7 +97,7 @@ class Cell:
 
     def start(self) -> None:
         """Hand it over to the reactor thread."""
-        self._host.call(lambda: self.context.run(self._begin))
+        self._host.call(lambda: self.context.run(self.begin))
 
     def stop(self, reason: type[CellStop], *, insist: bool = False) -> None:
         """
@@ -134,6 +134,11 @@ class Cell:
         else:
             self._raised = False
             self._call_cancel()
+
+    def remind(self) -> None:
+        """Send the signal again, if its handler could not raise the exception yet."""
+        if self.send_signal is not None and self._raised and not self._stopped:
+            self.send_signal()
 
     def let_go(self) -> None:
         """End it without waiting for what it awaits, which does not end."""
@@ -186,7 +191,7 @@ class Cell:
         else:  # nobody listens
             self.stop(CellInterrupted)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         awaiting_cells.add(self)
         self._cancel_wait = self._host.start(self._run())
 
@@ -212,7 +217,7 @@ class Cell:
         resume, value = self._coro.send, None
         while True:
             try:
-                awaited = self._step(resume, value)
+                awaited = self.step(resume, value)
             except StopIteration as finished:
                 return finished.value
             try:
@@ -226,7 +231,7 @@ class Cell:
                 resume, value = self._coro.throw, self._stop()
                 _forget_cancellation()
 
-    def _step(self, resume: Callable[[Any], Any], value: Any) -> Any:
+    def step(self, resume: Callable[[Any], Any], value: Any) -> Any:
         """Run the cell's code up to its next await."""
         return self._advance(resume, value)
 

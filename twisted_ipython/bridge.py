@@ -127,17 +127,17 @@ class Bridged(Coroutine[Any, Any, Any]):
     def send(self, value: Any) -> Any:
         wait = self._wait
         if wait is None:
-            return self._resume(self._inner.send, value)
+            return self.resume(self._inner.send, value)
         if wait.cancelled is not None:
             return self._give_up(wait, wait.cancelled)
         self._wait = None
-        return self._resume(wait.resume, self._inner)
+        return self.resume(wait.resume, self._inner)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         error = kind if isinstance(kind, BaseException) else (value or kind())
         wait = self._wait
         if wait is None:
-            return self._resume(self._inner.throw, error)
+            return self.resume(self._inner.throw, error)
         if isinstance(error, CancelledError) and wait.cancelled is None:
             wait.cancelled = error
             try:
@@ -152,7 +152,7 @@ class Bridged(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         self._inner.close()
 
-    def _resume(self, resume: Callable[[Any], Any], value: Any) -> Any:
+    def resume(self, resume: Callable[[Any], Any], value: Any) -> Any:
         """
         Go on inside, up to the next await; gives what the task is to wait for.
         """
@@ -172,7 +172,7 @@ class Bridged(Coroutine[Any, Any, Any]):
         self._wait = None
         # Nobody else will ask how the cancelled Deferred ended.
         wait.deferred.addErrback(lambda failure: None)
-        return self._resume(self._inner.throw, error)
+        return self.resume(self._inner.throw, error)
 
 
 class AdvisingFuture(Future[Any]):

@@ -14,7 +14,7 @@ from twisted.internet.defer import FirstError
 from twisted.internet.error import ReactorAlreadyRunning, ReactorNotRunning
 
 from .settings import seconds_text
-from .stops import CellInterrupted, CellStop
+from .stops import CellStop
 from .tracebacks import cell_line, members
 
 

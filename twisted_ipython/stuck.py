@@ -11,8 +11,8 @@ import sysconfig
 from collections.abc import Iterator
 from types import FrameType
 
-from .stops import CellInterrupted
 from .internals.cpython import set_async_exc
+from .stops import CellInterrupted
 from .tracebacks import is_machinery
 
 _LIBRARY = tuple(

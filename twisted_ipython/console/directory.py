@@ -287,8 +287,7 @@ def read_application(directory: Path) -> Application:
         application = Application(**known)
     except (KeyError, TypeError) as error:
         raise Refused(
-            f"{directory / APP_FILE} is not of this version of twisted_ipython: "
-            f"{error}"
+            f"{directory / APP_FILE} is not of this version of twisted_ipython: {error}"
         ) from error
     if str(application.pid) != directory.name:
         raise Refused(f"{directory / APP_FILE} speaks of process {application.pid}")

@@ -23,8 +23,8 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-from ..stops import CellStop
 from ..internals.twisted import failure_of, logging_has_begun
+from ..stops import CellStop
 
 Event = dict[str, Any]
 Claim = Callable[[Event], bool]

@@ -15,9 +15,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..contexts import bare
-from ..stops import CellStop
 from ..internals import crochet as crochet_internals
 from ..internals import twisted as internals
+from ..stops import CellStop
 from ..tracebacks import is_machinery
 from .short_texts import error_line, one_line, shortened, type_name, user_traceback
 from .states import State, text

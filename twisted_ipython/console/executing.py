@@ -1,0 +1,156 @@
+"""
+What runs for one cell: IPython's own way from its text to the reply.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from types import FrameType
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from .requests import Request
+
+
+class Order:
+    """
+    What a client wants run.
+
+    Attributes:
+        code: The text.
+        silent: Whether nothing of it is to be seen or kept.
+        store_history: Whether it is kept.
+        expressions: To evaluate afterwards, by name.
+        stop_on_error: Whether the client's cells that wait are dropped if it fails.
+        cell_id: The frontend's name of the cell, or None.
+
+    Raises:
+        ValueError: It is not a request to run something.
+    """
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        content = message.get("content")
+        if not isinstance(content, dict) or not isinstance(content.get("code"), str):
+            raise ValueError("an execute_request needs its `code`, as text")
+        self.code: str = content["code"]
+        self.silent = bool(content.get("silent", False))
+        self.store_history = bool(content.get("store_history", not self.silent))
+        expressions = content.get("user_expressions")
+        self.expressions = expressions if isinstance(expressions, dict) else {}
+        self.stop_on_error = bool(content.get("stop_on_error", True))
+        self.allows_input = bool(content.get("allow_stdin", False))
+        metadata = message.get("metadata")
+        self.cell_id = metadata.get("cellId") if isinstance(metadata, dict) else None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it gets a number of its own."""
+        return self.store_history and not self.silent and bool(self.code.strip())
+
+
+async def run_cell(shell: Any, request: Request, order: Order) -> dict[str, Any]:
+    """
+    Run a cell; gives the content of the reply.
+
+    Thread:
+        Reactor thread, driven by a ``ConsoleCell``.
+    """
+    failed_before = None
+    try:
+        cell = shell.transform_cell(order.code)
+    except Exception:  # of a transformer: IPython shows it as the cell's error
+        cell, failed_before = order.code, sys.exc_info()
+    request.raw_cell, request.cell = order.code, cell
+    result = None
+    try:
+        result = await shell.run_cell_async(
+            order.code,
+            store_history=order.store_history,
+            silent=order.silent,
+            transformed_cell=cell,
+            preprocessing_exc_tuple=failed_before,
+            cell_id=order.cell_id,
+        )
+    finally:
+        shell.events.trigger("post_execute")
+        if not order.silent:
+            shell.events.trigger("post_run_cell", result)
+    error = result.error_before_exec or result.error_in_exec
+    if result.success and request.failed_in_display:
+        error = RuntimeError("the value could not be shown")
+    return reply(shell, request, order, error)
+
+
+def reply(
+    shell: Any, request: Request, order: Order, error: BaseException | None
+) -> dict[str, Any]:
+    """
+    The content of the reply to a cell that has run.
+
+    Source:
+        jupyter_client's messaging, "Execute".
+    """
+    content: dict[str, Any] = {"status": "ok" if error is None else "error"}
+    if error is not None:
+        content["traceback"] = request.last_traceback or []
+        content["ename"] = type(error).__name__
+        content["evalue"] = text_of(error)
+    content["execution_count"] = request.number
+    content["user_expressions"] = (
+        shell.user_expressions(order.expressions) if error is None else {}
+    )
+    content["payload"] = request.payloads.read_payload()
+    return content
+
+
+def text_of(error: BaseException) -> str:
+    """Its text, whatever its class makes of that."""
+    try:
+        return str(error)
+    except Exception as failed:
+        return f"<no text: {type(failed).__name__} in __str__>"
+
+
+def is_in_cell(frame: FrameType | None, names: dict[str, Any]) -> bool:
+    """
+    Whether ``frame`` is of a cell's code, or of what that has called.
+
+    IPython's own code before and after it is not: an exception there would be taken
+    for an error of IPython's.
+
+    Args:
+        names: The globals that cells run with.
+    """
+    while frame is not None:
+        below = frame.f_back
+        if (
+            below is not None
+            and below.f_code is InteractiveShell.run_code.__code__
+            and frame.f_globals is names
+        ):
+            return True
+        frame = below
+    return False
+
+
+class AwaitedInput(ast.NodeTransformer):
+    """
+    ``input(...)`` at the top level of a cell becomes ``await ainput(...)``: it waits,
+    and the application goes on.
+    """
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if not (isinstance(node.func, ast.Name) and node.func.id == "input"):
+            return node
+        name = ast.copy_location(ast.Name("ainput", ast.Load()), node.func)
+        call = ast.Call(func=name, args=node.args, keywords=node.keywords)
+        return ast.copy_location(ast.Await(ast.copy_location(call, node)), node)
+
+    def _leave(self, node: ast.AST) -> ast.AST:
+        return node  # code of its own, which may be called where nothing can await
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_ClassDef = _leave
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _leave

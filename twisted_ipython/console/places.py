@@ -1,0 +1,241 @@
+"""
+What is in place in the process while a cell's code runs, and only then.
+
+A cell expects its own ``print``, ``input``, ``get_ipython()``. Python keeps these for the
+whole process, and the process is the application's. So they are set when a cell's
+code comes onto a stack and put back when it leaves, at each await; and what is set
+decides by thread: the application's other threads get what they had.
+"""
+
+from __future__ import annotations
+
+import builtins
+import getpass
+import os
+import sys
+import threading
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any
+
+from IPython.display import display
+
+from ..internals import singletons
+from .requests import Request
+
+_ABSENT = object()
+
+Place = tuple[Any, str]  # an object, and the name of an attribute
+
+# Where Python keeps the last error, for %debug and %tb.
+_LAST = [
+    (sys, name) for name in ("last_type", "last_value", "last_traceback", "last_exc")
+]
+
+
+def _get(place: Place) -> Any:
+    return place[0].__dict__.get(place[1], _ABSENT)
+
+
+def _set(place: Place, value: Any) -> None:
+    if value is not _ABSENT:
+        setattr(*place, value)
+    elif place[1] in place[0].__dict__:
+        delattr(*place)
+
+
+class Places:
+    """
+    Attributes:
+        requests: The request whose code a thread runs, by the thread's number.
+
+    Thread:
+        ``enter`` and ``leave`` in a thread that runs a cell's code: the reactor thread,
+        or that of a ``%%thread`` cell.
+    """
+
+    def __init__(
+        self,
+        shell: Any,
+        kernel: Any,
+        read: Callable[[Request, str, bool], str],
+        unreadable: Any,
+    ) -> None:
+        self.requests: dict[int, Request] = {}
+        self._shell = shell
+        self._read = read
+        self._pid = os.getpid()
+        self._stdout = Routed(self, "stdout")
+        self._stderr = Routed(self, "stderr")
+        self._stdin = Routed(self, "stdin", unreadable)
+        self._ours: dict[Place, Any] = {
+            (sys, "stdout"): self._stdout,
+            (sys, "stderr"): self._stderr,
+            (sys, "stdin"): self._stdin,
+            (sys, "displayhook"): self._display,
+            (builtins, "input"): self._input,
+            (builtins, "get_ipython"): shell.get_ipython,
+            (builtins, "display"): display,
+            (getpass, "getpass"): self._getpass,
+        }
+        for cls in singletons.owners(type(shell)):
+            self._ours[cls, singletons.ATTRIBUTE] = shell
+        for cls in singletons.owners(type(kernel)):
+            self._ours[cls, singletons.ATTRIBUTE] = kernel
+        self._last: dict[Place, Any] = dict.fromkeys(_LAST, _ABSENT)
+        self._apps: dict[Place, Any] = {}
+        self._count = 0
+        # Of the two threads that may enter, one does so at a time. Nothing is
+        # called under it that waits, or is the user's.
+        self._lock = threading.Lock()
+
+    def enter(self, request: Request) -> Request | None:
+        """
+        What this thread runs now is for ``request``; gives what it ran before.
+        """
+        thread = get_ident()
+        before = self.requests.get(thread)
+        self.requests[thread] = request
+        if before is None:
+            with self._lock:
+                self._count += 1
+                if self._count == 1:
+                    self._install()
+        return before
+
+    def leave(self, before: Request | None) -> dict[Place, Any]:
+        """
+        The reverse of ``enter``.
+
+        Returns:
+            What the code has set in our places by its own will, put aside for
+            when it goes on (``put_back``).
+        """
+        thread = get_ident()
+        if before is not None:
+            self.requests[thread] = before
+            return {}
+        with self._lock:
+            changed = {
+                place: _get(place)
+                for place, ours in self._ours.items()
+                if _get(place) is not ours
+            }
+            for place in changed:
+                _set(place, self._ours[place])
+            self._count -= 1
+            if self._count == 0:
+                self._uninstall()
+        del self.requests[thread]
+        return changed
+
+    def put_back(self, changed: dict[Place, Any]) -> None:
+        """Set again what a cell has set. In the thread that has entered."""
+        for place, value in changed.items():
+            _set(place, value)
+
+    def keep(self, changed: dict[Place, Any]) -> None:
+        """
+        Let the application have what a cell has left in our places when it ended:
+        it was set on purpose.
+        """
+        with self._lock:
+            for place, value in changed.items():
+                if place[0] not in (sys, builtins, getpass):
+                    continue
+                if self._count:
+                    self._apps[place] = value
+                else:
+                    _set(place, value)
+
+    def app(self, owner: Any, name: str) -> Any:
+        """What the application has in a place of ours. Any thread."""
+        ours = self._apps.get((owner, name), _ABSENT)
+        return getattr(owner, name, None) if ours is _ABSENT else ours
+
+    def _install(self) -> None:
+        self._apps = {place: _get(place) for place in (*self._ours, *self._last)}
+        for place, value in (*self._ours.items(), *self._last.items()):
+            _set(place, value)
+
+    def _uninstall(self) -> None:
+        self._last = {place: _get(place) for place in self._last}
+        for place, value in self._apps.items():
+            _set(place, value)
+        self._apps = {}
+
+    def forget(self) -> None:
+        """Let go of the last error."""
+        self._last = dict.fromkeys(_LAST, _ABSENT)
+
+    def here(self) -> Request | None:
+        """The request that this thread runs for; none in a forked child."""
+        if os.getpid() != self._pid:
+            return None
+        return self.requests.get(get_ident())
+
+    # -- What is in the places -------------------------------------------------
+
+    def _display(self, value: Any) -> None:
+        if self.here() is not None:
+            self._shell.displayhook(value)
+        else:
+            self.app(sys, "displayhook")(value)
+
+    def _input(self, prompt: Any = "", /) -> str:
+        request = self.here()
+        if request is None:
+            return str(self.app(builtins, "input")(prompt))
+        return self._read(request, str(prompt), False)
+
+    def _getpass(
+        self, prompt: str = "Password: ", stream: Any = None, **more: Any
+    ) -> str:
+        request = self.here()
+        if request is None:
+            return str(self.app(getpass, "getpass")(prompt, stream, **more))
+        return self._read(request, str(prompt), True)
+
+
+class Routed:
+    """
+    A stream that is a cell's in the threads that run one, and else the application's.
+
+    What keeps it, as a logging handler made in a cell, writes to the application's
+    stream when the cell has ended.
+    """
+
+    def __init__(self, places: Places, name: str, instead: Any = None) -> None:
+        self.__dict__["_route"] = (places, name, instead)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_routed(self), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_routed(self), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(_routed(self), name)
+
+    def __iter__(self) -> Any:
+        return iter(_routed(self))
+
+    def __next__(self) -> Any:
+        return next(_routed(self))
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return repr(_routed(self))
+
+
+def _routed(stream: Routed) -> Any:
+    places, name, instead = stream.__dict__["_route"]
+    request = places.here()
+    if request is None:
+        return places.app(sys, name)
+    return getattr(request, name) if instead is None else instead

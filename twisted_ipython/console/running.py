@@ -1,0 +1,206 @@
+"""
+One cell of a live console, on its way through the reactor thread.
+
+Driven as the extension drives a cell that awaits (``awaiting_cell``), a turn at a
+time. Around each turn the places in the process that are a cell's while it runs
+(``places``) are set and put back, so that between two turns the application has all
+that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from contextvars import Context
+from time import monotonic
+from types import CodeType, FrameType
+from typing import Any
+
+from ..awaiting_cell import Cell, Message
+from ..bridge import Bridged
+from ..hosts import Host
+from ..internals.cpython import get_signal_handler, set_signal_handler
+from ..stops import CellInterrupted
+from .places import Places
+from .requests import Request
+
+# What ends the application, as a service manager or a terminal sends it.
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+class ConsoleCell(Cell):
+    """
+    Attributes:
+        request: Who asked for it, and what it needs.
+        since: When its code came onto the stack the last time, as
+            ``time.monotonic()``; read while ``running``.
+        turns: How many turns it has had; a name for the one that runs.
+
+    Thread:
+        Made, started, stopped and dropped in the kernel's thread; driven in the
+        reactor thread.
+    """
+
+    def __init__(
+        self,
+        coro: Any,
+        request: Request,
+        context: Context,
+        host: Host,
+        places: Places,
+        loop: AbstractEventLoop | None,
+        tell: Callable[[Message], object],
+        interruptible: Callable[[FrameType | None], bool],
+        ending: Callable[[], object],
+    ) -> None:
+        super().__init__(coro, context, host, tell)
+        self.request = request
+        self.since = 0.0
+        self.turns = 0
+        self._places = places
+        self._loop = loop  # of asyncio, if that is what the reactor runs on
+        self._interruptible = interruptible
+        self._on_end = ending
+        self._changed: dict[Any, Any] = {}
+        self._excepthook: Any = None  # as the cell left it at its last await
+        self._excepthook_before: Any = None  # as it was when the cell began
+        # Who has it decides what becomes of a cell that the reactor has not reached:
+        # the reactor thread, which begins it, or the kernel's, which drops it.
+        self._taken = threading.Lock()
+
+    def drop(self) -> bool:
+        """See that it never begins; False if it has."""
+        if not self._taken.acquire(blocking=False):
+            return False
+        self._coro.close()  # it has not begun: no code of anybody's runs
+        return True
+
+    def begin(self) -> None:
+        if self._taken.acquire(blocking=False):
+            super().begin()
+
+    def signalled_at(self, frame: FrameType | None) -> None:
+        """
+        Raise what is to end it, if ``frame`` belongs to the cell's own code.
+
+        Raises:
+            CellStop: It does.
+
+        Thread:
+            Reactor thread, in the handler of the signal.
+        """
+        if self._interruptible(frame):
+            self.signalled()
+
+    def step(self, resume: Callable[[Any], Any], value: Any) -> Any:
+        before = self._places.enter(self.request)
+        self._places.put_back(self._changed)
+        excepthook = sys.excepthook
+        if self._excepthook is None:
+            self._excepthook_before = excepthook
+        else:
+            sys.excepthook = self._excepthook
+        factory = self._set_task_factory()
+        handlers = self._watch_for_end()
+        self.turns += 1
+        self.since = monotonic()
+        try:
+            return super().step(resume, value)
+        finally:
+            self._stop_watching(handlers)
+            if self._loop is not None:
+                self._loop.set_task_factory(factory)
+            ended = self._coro.cr_frame is None
+            self._excepthook = sys.excepthook
+            if not ended or self._excepthook is self._excepthook_before:
+                sys.excepthook = excepthook
+            self._changed = self._places.leave(before)
+            if ended:
+                self._places.keep(self._changed)
+            self.request.flush()
+
+    # -- Tasks that the cell starts ----------------------------------------
+
+    def _set_task_factory(self) -> Any:
+        """Let tasks that the cell makes await Deferreds; gives what was set before."""
+        loop = self._loop
+        if loop is None:
+            return None
+        before = loop.get_task_factory()
+
+        def make_task(loop: AbstractEventLoop, coro: Any, **options: Any) -> Any:
+            bridged = ContainedTask(coro, loop, context=options.get("context"))
+            if before is None:
+                return asyncio.Task(bridged, loop=loop, **options)
+            return before(loop, bridged, **options)
+
+        loop.set_task_factory(make_task)
+        return before
+
+    # -- The end of the application ----------------------------------------
+
+    def _watch_for_end(self) -> dict[int, tuple[Any, Any]]:
+        """
+        While the cell's code runs, a signal that ends the application ends the cell.
+
+        The reactor could not take notice before. The application's own handler is
+        called first.
+        """
+        if self.send_signal is None:
+            return {}
+        handlers = {}
+        for number in _ENDING:
+            theirs = get_signal_handler(number)
+            if not callable(theirs) or theirs is signal.default_int_handler:
+                continue
+            ours = self._ending(theirs)
+            set_signal_handler(number, ours)
+            handlers[int(number)] = theirs, ours
+        return handlers
+
+    def _ending(self, theirs: Any) -> Any:
+        def end(number: int, frame: FrameType | None) -> None:
+            theirs(number, frame)
+            self._on_end()
+            self._stopped, self._raised = False, True
+            self._stop = self._marking(CellInterrupted)
+            self.signalled_at(frame)
+
+        return end
+
+    def _stop_watching(self, handlers: dict[int, tuple[Any, Any]]) -> None:
+        for number, (theirs, ours) in handlers.items():
+            if get_signal_handler(number) is ours:  # not set by the cell
+                set_signal_handler(number, theirs)
+
+
+class ContainedTask(Bridged):
+    """
+    A task of a cell's. What would end the loop, and with it the application,
+    ends the task alone.
+    """
+
+    def resume(self, resume: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return super().resume(resume, value)
+        except (StopIteration, asyncio.CancelledError):
+            raise
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(
+                f"{type(error).__name__} in a task that a cell has started; it ends "
+                "the task, and not the application"
+            ) from error
+
+
+def frame_above(frame: FrameType | None, bottom: CodeType) -> FrameType | None:
+    """The frame that ``bottom``'s has called, on the stack that ends at ``frame``."""
+    above: FrameType | None = None
+    while frame is not None:
+        if frame.f_code is bottom:
+            return above
+        above, frame = frame, frame.f_back
+    return None

@@ -1,0 +1,319 @@
+"""
+The console while it is open: everything that is made for it, and given back.
+
+Thread:
+    The kernel's, from beginning to end, but for what says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import threading
+import uuid
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import Context
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+from .clients import Client, Clients
+from .directory import KERNEL_FILE, write_json
+from .requests import Request
+
+# Seconds that cells have to end when the console closes.
+END_WITHIN = 0.25
+
+
+@dataclass
+class Plan:
+    """
+    What the application's side decides, for the console to be opened by.
+
+    Attributes:
+        directory: Where the connection file goes.
+        reactor: The application's.
+        thread_id: The number of the thread that runs it.
+        names: The dictionary that cells read and write.
+        banner: What a frontend shows first.
+        send_signal: How to have ``interrupted`` of the console called in the reactor
+            thread; None where that is not the main thread.
+        attached, detached: Called with a client, in the kernel's thread.
+        cell_ended: Called with a request, how it ended and its seconds, there too.
+        busy: Called there with whether a client is attached or a cell runs.
+    """
+
+    directory: Path
+    reactor: Any
+    thread_id: int
+    names: dict[str, Any]
+    banner: str
+    send_signal: Callable[[], object] | None
+    attached: Callable[[Client], object]
+    detached: Callable[[Client], object]
+    cell_ended: Callable[[Request, str, float], object]
+
+
+class Serving:
+    """
+    An open console.
+
+    Attributes:
+        connection_file: Where clients find what to connect to.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.connection_file = plan.directory / KERNEL_FILE
+        self._undo = ExitStack()
+        self._host: Any = None
+        self._ended: asyncio.Event | None = None
+
+    def run(self, opened: Callable[[], object]) -> None:
+        """
+        Open, tell, and serve until ``stop``; then give everything back.
+
+        Raises:
+            Exception: It could not open; nothing is left of it.
+        """
+        with self._undo:
+            kernel = self._open()
+            write_json(
+                self.connection_file, self._sockets.connection(self._session.key)
+            )
+            self._undo.callback(self.connection_file.unlink, missing_ok=True)
+            opened()
+            self._io_loop.start()
+            self._io_loop.run_sync(self._end_cells)
+            kernel.clients.forget_all()
+
+    def stop(self) -> None:
+        """Let ``run`` end. Any thread; does nothing if it has."""
+        try:
+            self._io_loop.add_callback(self._io_loop.stop)
+        except RuntimeError:  # its loop has closed
+            pass
+
+    def interrupted(self, frame: FrameType | None) -> None:
+        """
+        The signal that ``send_signal`` sends has come.
+
+        Raises:
+            CellStop: Into the cell's code that ``frame`` belongs to.
+
+        Thread:
+            Reactor thread, in a signal handler.
+        """
+        cell = None if self._host is None else self._host.running
+        if cell is not None:
+            cell.signalled_at(frame)
+
+    @property
+    def clients(self) -> int:
+        """How many are attached. Any thread."""
+        return len(self._kernel.clients)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a client is attached, or a cell runs. Any thread."""
+        return bool(len(self._kernel.clients) or self._kernel.cells)
+
+    # -- Making it ---------------------------------------------------------
+
+    def _open(self) -> Any:
+        from ..internals import ipykernel_parts
+
+        # First, and alone: all that is imported below needs it.
+        ipykernel_parts.import_kernel()
+
+        from IPython.core.profiledir import ProfileDir
+        from jupyter_client.session import Session
+        from tornado.ioloop import IOLoop
+        from traitlets.config import Config
+
+        from .kernel import LiveKernel
+        from .namespace import Namespace, module_of
+        from .places import Places
+        from .reactor_side import ReactorSide
+        from .reading import IN_REACTOR_THREAD, NoInput, Reading
+        from .sockets import Sockets
+
+        undo, plan = self._undo, self._plan
+        loop = asyncio.SelectorEventLoop()
+        self._io_loop = IOLoop(asyncio_loop=loop, make_current=False)
+        undo.callback(self._io_loop.close)
+        asyncio.set_event_loop(loop)
+        undo.callback(asyncio.set_event_loop, None)
+
+        self._session = Session(
+            key=uuid.uuid4().hex.encode(), username=_user(), check_pid=False
+        )
+        self._sockets = Sockets(plan.directory, self._session, self._io_loop)
+        undo.callback(self._sockets.close)
+
+        private = plan.directory / "ipython"
+        private.mkdir(mode=0o700, exist_ok=True)
+        undo.callback(shutil.rmtree, private, ignore_errors=True)
+        config = Config()
+        config.HistoryManager.hist_file = ":memory:"
+        config.HistoryManager.enabled = True
+        config.IPCompleter.use_jedi = False  # it reads files, and takes its time
+        config.Completer.use_jedi = False
+        config.InteractiveShell.ipython_dir = str(private)
+
+        kernel = LiveKernel(
+            config=config,
+            session=self._session,
+            shell_stream=self._sockets.shell,
+            control_stream=self._sockets.control,
+            stdin_socket=self._sockets.stdin.socket,
+            iopub_thread=self._sockets.iopub_thread,
+            iopub_socket=self._sockets.iopub,
+            profile_dir=ProfileDir.create_profile_dir(str(private / "profile")),
+            user_ns=Namespace(plan.names),
+            user_module=module_of(plan.names),
+            log=_silent_logger(),
+        )
+        self._kernel = kernel
+        undo.callback(ipykernel_parts.set_comm_manager, None)
+        undo.callback(ipykernel_parts.close_history, kernel.shell)
+        kernel.record_ports(
+            {f"{name}_port": n for name, n in self._sockets.ports.items()}
+        )
+
+        self._host, reactor_loop = _host(plan)
+        kernel.shell.running = self._running
+        side = ReactorSide(plan.reactor, plan.thread_id, loop)
+        reading = Reading(self._session, self._sockets.stdin, loop)
+
+        def read(request: Request, prompt: str, secret: bool) -> str:
+            if threading.get_ident() == plan.thread_id:
+                raise NoInput(IN_REACTOR_THREAD)
+            return reading.read(request, prompt, secret)
+
+        from .streams import Unreadable
+
+        places = Places(
+            kernel.shell,
+            kernel,
+            read,
+            Unreadable(lambda: NoInput(IN_REACTOR_THREAD)),
+        )
+        undo.callback(places.forget)
+        clients = Clients(plan.attached, self._gone)
+        self._sockets.watch(self._sockets.shell, clients.disconnected)
+
+        from .executing import is_in_cell
+        from .running import ConsoleCell
+
+        names = kernel.shell.user_global_ns
+
+        class InThisReactor(ConsoleCell):
+            send_signal = (
+                None if plan.send_signal is None else staticmethod(plan.send_signal)
+            )
+
+        def new_cell(
+            coro: Any, request: Request, context: Context, tell: Callable[..., object]
+        ) -> ConsoleCell:
+            return InThisReactor(
+                coro,
+                request,
+                context,
+                self._host,
+                places,
+                reactor_loop,
+                tell,
+                lambda frame: is_in_cell(frame, names),
+                self._application_ends,
+            )
+
+        kernel.set_up(
+            side,
+            places,
+            clients,
+            new_cell,
+            self._where,
+            plan.cell_ended,
+            plan.banner,
+        )
+        kernel.start()
+        deadline = monotonic() + 5
+        while not self._sockets.is_beating and monotonic() < deadline:
+            threading.Event().wait(0.001)
+        return kernel
+
+    def _running(self) -> Any:
+        """The cell whose code this thread runs, if it is the reactor thread."""
+        if threading.get_ident() != self._plan.thread_id:
+            return None
+        return self._host.running
+
+    def _gone(self, client: Client) -> None:
+        self._kernel.forget(client)
+        self._plan.detached(client)
+
+    def _where(self) -> str:
+        from .thread_cells import stack_of
+
+        return "".join(stack_of(self._plan.thread_id))
+
+    # -- Ending it ---------------------------------------------------------
+
+    def _application_ends(self) -> None:
+        """A signal that ends the application came while a cell ran. Reactor thread."""
+        self._io_loop.add_callback_from_signal(self._interrupt_all)
+
+    def _interrupt_all(self) -> None:
+        for cell in list(self._kernel.cells):
+            cell.interrupt(lambda: "")
+
+    async def _end_cells(self) -> None:
+        """See that every cell has its reply, and all replies are sent."""
+        self._interrupt_all()
+        replies = [cell.reply for cell in self._kernel.cells]
+        if replies:
+            await asyncio.wait(replies, timeout=END_WITHIN)
+            for cell in list(self._kernel.cells):
+                cell.give_up(": the console closes")
+        tasks = list(self._kernel.tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=END_WITHIN)
+        for task in self._kernel.tasks:
+            task.cancel()
+
+
+def _user() -> str:
+    from .directory import user_name
+
+    return user_name(os.geteuid())
+
+
+def _silent_logger() -> logging.Logger:
+    """
+    Where ipykernel logs: nowhere.
+
+    Without it, it would configure Python's logging, which closes all handlers that
+    the application has.
+    """
+    logger = logging.Logger("twisted_ipython.console")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
+
+
+def _host(plan: Plan) -> tuple[Any, AbstractEventLoop | None]:
+    """What drives cells in the reactor thread, and asyncio's loop under it."""
+    from ..hosts import AsyncioHost, DeferredHost
+    from ..internals.twisted import asyncio_loop
+
+    loop = asyncio_loop(plan.reactor)
+    if loop is None:
+        return DeferredHost(plan.reactor, plan.thread_id), None
+    return AsyncioHost(loop, plan.thread_id), loop

@@ -1,0 +1,132 @@
+"""
+``%%thread``: a cell in a thread of its own, which runs while the reactor is stuck.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextvars
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ..internals.cpython import set_async_exc
+from ..stops import CellInterrupted
+from .executing import Order, reply
+from .places import Places
+from .requests import Request
+
+NAME = "twisted_ipython %%thread"
+
+
+def is_thread_cell(code: str) -> bool:
+    """Whether the first line that says something is ``%%thread``."""
+    return code.lstrip().split("\n", 1)[0].split(None, 1)[:1] == ["%%thread"]
+
+
+def body_of(code: str) -> str:
+    """What is below that line, at the same line numbers."""
+    before, _, body = code.partition("%%thread")
+    _, _, body = body.partition("\n")
+    return "\n" * (before.count("\n") + 1) + body if body.strip() else ""
+
+
+class ThreadCell:
+    """
+    Attributes:
+        outcome: The content of the reply, when it has ended.
+        error: What it failed with, where not even a reply could be made.
+
+    Thread:
+        Made, started and stopped in the kernel's thread; the cell runs in its own.
+    """
+
+    def __init__(
+        self,
+        shell: Any,
+        request: Request,
+        order: Order,
+        places: Places,
+        where: Callable[[], str],
+        done: Callable[[], object],
+    ) -> None:
+        self.request = request
+        self.outcome: dict[str, Any] | None = None
+        self.error: BaseException | None = None
+        self._shell = shell
+        self._order = order
+        self._places = places
+        self._where = where
+        self._done = done
+        self._context = contextvars.copy_context()
+        self._running = False
+        self._thread = threading.Thread(
+            target=self._context.run, args=(self._run,), name=NAME, daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Raise KeyboardInterrupt in its code. A call in C has to return first."""
+        if self._running and self._thread.ident is not None:
+            set_async_exc(self._thread.ident, CellInterrupted)
+
+    def _run(self) -> None:
+        before = self._places.enter(self.request)
+        try:
+            self.outcome = self._reply()
+        except BaseException as error:  # an interrupt just there, for one
+            self.error = error
+        finally:
+            self._places.keep(self._places.leave(before))
+            self._done()
+
+    def _reply(self) -> dict[str, Any]:
+        shell, order, request = self._shell, self._order, self.request
+        request.raw_cell = request.cell = order.code
+        error: BaseException | None = None
+        count = shell.execution_count
+        if order.is_kept:
+            shell.execution_count = count + 1
+            shell.history_manager.store_inputs(count, order.code, order.code)
+        try:
+            self._running = True
+            try:
+                self._execute(body_of(order.code), count)
+            finally:
+                self._running = False
+        except BaseException as failed:
+            error = failed
+            if isinstance(failed, SyntaxError) and failed.filename is None:
+                shell.showsyntaxerror()
+            else:
+                shell.showtraceback()
+        return reply(shell, request, order, error)
+
+    def _execute(self, code: str, count: int) -> None:
+        shell = self._shell
+        if not code:
+            print(self._where(), end="")
+            return
+        self.request.cell = code = shell.transform_cell(code)
+        name = shell.compile.cache(code, count, raw_code=self._order.code)
+        tree = shell.transform_ast(shell.compile.ast_parse(code, filename=name))
+        for node in tree.body:
+            if node is tree.body[-1] and self._shows(node):
+                part: Any = ast.Interactive([node])
+                mode = "single"
+            else:
+                part, mode = ast.Module([node], []), "exec"
+            exec(shell.compile(part, name, mode), shell.user_global_ns, shell.user_ns)
+
+    def _shows(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Expr) and not self._order.silent
+
+
+def stack_of(thread_id: int) -> list[str]:
+    """The lines of a thread's stack, the outermost first. Any thread."""
+    frame = sys._current_frames().get(thread_id)
+    return [] if frame is None else traceback.format_stack(frame)
