@@ -69,6 +69,7 @@ LAYERS = {
         "console.asked",
         "console.auditing",
         "console.clients",
+        "console.collecting",
         "console.executing",
         "console.kernel",
         "console.namespace",

@@ -501,14 +501,16 @@ class LiveConsole(Service):
         if thread is not None:
             thread.join(JOIN_WITHIN)  # it has told, and ends
         self._update(state=DORMANT, error=error, clients=0)
-        waiting, self._to_close = self._to_close, []
-        for closed in waiting:
-            closed.callback(None)
-        again, self._again = self._again, False
-        if again and not self._ending and self._directory is not None:
+        # Whoever is told may give the next order at once: what it finds is settled.
+        closing, self._to_close = self._to_close, []
+        opening: list[Deferred[Path]] = []
+        if self._again and not self._ending and self._directory is not None:
             self._begin()
-            return
-        opening, self._to_open = self._to_open, []
+        else:
+            opening, self._to_open = self._to_open, []
+        self._again = False
+        for closed in closing:
+            closed.callback(None)
         for done in opening:
             done.errback(CannotOpen(error or "the live console was closed meanwhile"))
 

@@ -11,13 +11,15 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 import threading
 import uuid
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import Context
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -287,6 +289,34 @@ class Serving:
             await asyncio.wait(tasks, timeout=END_WITHIN)
         for task in self._kernel.tasks:
             task.cancel()
+
+
+# What IPython imports at the first error, question, completion, magic or command.
+_LATER = (
+    "stack_data",
+    "pygments.formatters.terminal256",
+    "pygments.formatters.html",
+    "pygments.lexers.python",
+    "pygments.styles.default",
+    "IPython.core.guarded_eval",
+    "IPython.core.latex_symbols",
+    "IPython.core.magics.execution",
+    "IPython.core.magics.namespace",
+    "pexpect",
+)
+
+
+def _warm_up(shell: Any) -> None:
+    """Have that imported now. In a cell, the reactor would wait for it."""
+    for name in _LATER:
+        with suppress(ImportError):
+            import_module(name)
+    try:
+        raise ValueError
+    except ValueError:
+        shell.InteractiveTB.structured_traceback(*sys.exc_info())
+    shell.inspector.info(_warm_up)
+    shell.display_formatter.format(None)
 
 
 def _user() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import inspect
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -61,11 +62,18 @@ def iopub_thread(bound: Callable[[int], Any], session: Any) -> Any:
 
 
 def close_iopub(thread: Any) -> None:
-    """End it, and close its sockets."""
+    """End it, and close its sockets. Any thread but that one."""
     collector = thread._event_pipe_gc_task
     if collector is not None and thread.thread.is_alive():
         # Else asyncio complains that it was never awaited to its end.
-        thread.io_loop.add_callback(collector.cancel)
+        cancelled = threading.Event()
+
+        def cancel() -> None:
+            collector.add_done_callback(lambda task: cancelled.set())
+            collector.cancel()
+
+        thread.io_loop.add_callback(cancel)
+        cancelled.wait(1)
     thread.stop()
     thread.close()
 
