@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any
 
 from .clients import Client, Clients
+from .collecting import no_full_collection
 from .directory import KERNEL_FILE, write_json
 from .requests import Request
 
@@ -85,12 +86,13 @@ class Serving:
             Exception: It could not open; nothing is left of it.
         """
         with self._undo:
-            kernel = self._open()
-            write_json(
-                self.connection_file, self._sockets.connection(self._session.key)
-            )
-            self._undo.callback(self.connection_file.unlink, missing_ok=True)
-            opened()
+            with no_full_collection():
+                kernel = self._open()
+                connection = self._sockets.connection(self._session.key)
+                write_json(self.connection_file, connection)
+                self._undo.callback(self.connection_file.unlink, missing_ok=True)
+                opened()
+                _warm_up(kernel.shell)
             self._io_loop.start()
             self._io_loop.run_sync(self._end_cells)
             kernel.clients.forget_all()
