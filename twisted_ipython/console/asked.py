@@ -28,7 +28,7 @@ def note(directory: Path, thread_id: int, frame: FrameType | None) -> None:
     Thread:
         Main thread, in a signal handler.
     """
-    found = sys._current_frames().get(thread_id, frame)
+    found: FrameType | None = sys._current_frames().get(thread_id)
     if thread_id == threading.main_thread().ident:
         found = frame  # without the frames of the handler
     content = {

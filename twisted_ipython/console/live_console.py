@@ -27,7 +27,7 @@ from twisted.application.service import Service
 from . import directory as files
 from .directory import CLOSING, DORMANT, OPEN, OPENING, Application
 from .errors import NO_IPYKERNEL, CannotInstall, CannotOpen, Refused
-from .processes import start_of
+from .processes import start_of, started_at
 from .signals import ActivationSignal
 
 if TYPE_CHECKING:
@@ -89,6 +89,11 @@ class LiveConsole(Service):
                 f"activation={activation!r}: it has to be one of "
                 + ", ".join(map(repr, _ACTIVATIONS))
             )
+        if activation == "signal" and not signal:
+            raise CannotInstall(
+                'a live console without a signal needs activation="start", or '
+                'activation="manual" and open()'
+            )
         if not isinstance(namespace, dict):
             raise CannotInstall(
                 f"the namespace is a {type(namespace).__name__}, and has to be a "
@@ -126,13 +131,20 @@ class LiveConsole(Service):
     def startService(self) -> None:
         """
         Install the console: in the process, and under the user, that the application
-        runs as from now on.
+        runs as from now on. Where its directory can't be made, the log has the
+        reason, and the application goes on without.
 
         Raises:
-            CannotInstall: The text says why.
+            CannotInstall: It is not the main thread; or there is a console already.
         """
         super().startService()
-        self.install()
+        try:
+            self.install()
+        except CannotInstall as error:
+            if not isinstance(error.__cause__, (Refused, OSError)):
+                raise
+            # Something about files: no reason for a service not to begin.
+            self._log("error", "{error}", error=error)
 
     def stopService(self) -> Any:
         """Close it, and take it out; gives a Deferred."""
@@ -274,7 +286,7 @@ class LiveConsole(Service):
         return Application(
             pid=os.getpid(),
             start=start_of(os.getpid()) or "",
-            started=now,
+            started=started_at(os.getpid()) or now,
             uid=os.geteuid(),
             host=socket.gethostname(),
             name=self.title,
@@ -321,7 +333,7 @@ class LiveConsole(Service):
     def _open_by_signal(self) -> None:
         if self._directory is not None:
             (self._directory / files.ASKED_FILE).unlink(missing_ok=True)
-        if self.state == DORMANT:
+        if self.state in (DORMANT, CLOSING):
             self._by_signal = True
         self.open().addErrback(lambda failure: None)  # the log and the file have it
 
@@ -351,19 +363,22 @@ class LiveConsole(Service):
         from twisted.internet.defer import Deferred
 
         done: Deferred[Any] = Deferred()
-        if self._reactor is None or threading.get_ident() == self._thread_id():
+        if self._directory is None or self._ending:
+            order(done)
+        elif not self._reactor.running:
+            self._reactor.callWhenRunning(order, done)
+        elif threading.get_ident() == self._thread_id():
             order(done)
         else:
             self._reactor.callFromThread(order, done)
         return done
 
     def _thread_id(self) -> int:
+        """The number of the thread that runs the reactor; it does. Any thread."""
         from twisted.python import threadable
 
-        ident: int | None = threadable.ioThread
-        if ident is None or not self._reactor.running:
-            return threading.get_ident()
-        return ident
+        ident: Any = threadable.ioThread
+        return int(ident)
 
     def _open(self, done: Deferred[Path]) -> None:
         if self._directory is None:
@@ -496,7 +511,6 @@ class LiveConsole(Service):
     def _now_dormant(self, error: str) -> None:
         thread, self._thread = self._thread, None
         self._serving = None
-        self._by_signal = False
         self._stop_lingering()
         if thread is not None:
             thread.join(JOIN_WITHIN)  # it has told, and ends
@@ -507,6 +521,7 @@ class LiveConsole(Service):
         if self._again and not self._ending and self._directory is not None:
             self._begin()
         else:
+            self._by_signal = False
             opening, self._to_open = self._to_open, []
         self._again = False
         for closed in closing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import time
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -41,6 +42,22 @@ def start_of(pid: int) -> str | None:
     except OSError:
         return None
     return said.stdout.strip() or None
+
+
+def started_at(pid: int) -> float | None:
+    """
+    When process ``pid`` began, as ``time.time()``; None if that is not known.
+
+    Source:
+        Field 22 of ``/proc/PID/stat`` and ``/proc/uptime``, proc(5).
+    """
+    try:
+        text = _PROC.joinpath(str(pid), "stat").read_text(errors="replace")
+        up = float(_PROC.joinpath("uptime").read_text().split()[0])
+    except OSError:
+        return None
+    ticks = int(text.rpartition(")")[2].split()[19])
+    return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
 
 
 @functools.cache

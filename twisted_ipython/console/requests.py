@@ -35,6 +35,7 @@ class Request:
         result: IPython's ``ExecutionResult`` that the display hook fills in.
         result_message: The message with the value that it shows now.
         allows_input: Whether the frontend can ask its user.
+        abandoned: Whether the client was told that it is not waited for any more.
         peer: Descriptor, PID and uid of the other end of its socket, for interrupts.
 
     Thread:
@@ -65,6 +66,7 @@ class Request:
         self.result: Any = None
         self.result_message: Any = None
         self.allows_input = False
+        self.abandoned = False
         self.peer: tuple[int | None, int | None, int | None] = (None, None, None)
 
     @property

@@ -11,7 +11,6 @@ Thread:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
@@ -26,7 +25,6 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 
 from ..internals.shell_errors import SeenErrors
-from ..stops import CellStop
 from ..tracebacks import HiddenFrames
 from .namespace import Namespace
 from .requests import current
@@ -244,9 +242,9 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         self._hidden = HiddenFrames()
 
     def showtraceback(self, *args: Any, **kwargs: Any) -> None:
-        error = sys.exc_info()[1]
-        if isinstance(error, CellStop) and error.unwanted:
-            return  # who asked has been told
+        request = current()
+        if request is not None and request.abandoned:
+            return  # who asked has been told how it ended
         with self.showing():
             super().showtraceback(*args, **kwargs)
 

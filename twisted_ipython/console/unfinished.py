@@ -28,6 +28,8 @@ GIVE_UP_AFTER = 0.22
 REMIND_EACH = 0.05
 REMINDERS = 40
 
+IN_A_CALL = ": its thread is in a call that Python can't interrupt, and ends after that"
+
 
 class Unfinished:
     """
@@ -116,6 +118,7 @@ class Unfinished:
             return
         if isinstance(self.cell, ThreadCell):
             self.cell.stop()
+            self._loop.call_later(GIVE_UP_AFTER, self.give_up, IN_A_CALL)
         elif self.cell.drop():
             self._fail(
                 CellInterrupted(
@@ -152,6 +155,7 @@ class Unfinished:
         """Reply now, if there is none; the cell ends when the reactor comes to it."""
         if self.reply.done():
             return
+        self.request.abandoned = True
         if isinstance(self.cell, ConsoleCell):
             self.cell.abandoned = lambda: None
         self._fail(
