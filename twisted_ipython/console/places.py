@@ -141,8 +141,8 @@ class Places:
         """
         with self._lock:
             for place, value in changed.items():
-                if place[0] not in (sys, builtins, getpass):
-                    continue
+                if place[0] not in (sys, builtins, getpass) or value is _ABSENT:
+                    continue  # to be without, as of sys.stdout, is nobody's purpose
                 if self._count:
                     self._apps[place] = value
                 else:
@@ -150,11 +150,19 @@ class Places:
 
     def app(self, owner: Any, name: str) -> Any:
         """What the application has in a place of ours. Any thread."""
-        ours = self._apps.get((owner, name), _ABSENT)
-        return getattr(owner, name, None) if ours is _ABSENT else ours
+        place = owner, name
+        theirs = _ABSENT if self._count else _get(place)
+        if theirs is _ABSENT or theirs is self._ours[place]:
+            theirs = self._apps.get(place, _ABSENT)
+        return None if theirs is _ABSENT else theirs
 
     def _install(self) -> None:
-        self._apps = {place: _get(place) for place in (*self._ours, *self._last)}
+        for place in (*self._ours, *self._last):
+            theirs = _get(place)
+            # Ours, if code of a cell's has put back what it had found while it ran,
+            # when it did so no more. Then what was there before is the application's.
+            if theirs is not self._ours.get(place, self):
+                self._apps[place] = theirs
         for place, value in (*self._ours.items(), *self._last.items()):
             _set(place, value)
 
@@ -162,7 +170,8 @@ class Places:
         self._last = {place: _get(place) for place in self._last}
         for place, value in self._apps.items():
             _set(place, value)
-        self._apps = {}
+        for place in self._last:
+            del self._apps[place]
 
     def forget(self) -> None:
         """Let go of the last error."""
