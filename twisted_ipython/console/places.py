@@ -21,7 +21,7 @@ from typing import Any
 from IPython.display import display
 
 from ..internals import singletons
-from .requests import Request
+from .requests import Request, current
 
 _ABSENT = object()
 
@@ -178,10 +178,20 @@ class Places:
         self._last = dict.fromkeys(_LAST, _ABSENT)
 
     def here(self) -> Request | None:
-        """The request that this thread runs for; none in a forked child."""
+        """
+        The request that this thread runs for; none in a forked child.
+
+        Also where a cell waits for another thread that works in its context, as
+        ``%%bash`` does.
+        """
         if os.getpid() != self._pid:
             return None
-        return self.requests.get(get_ident())
+        request = self.requests.get(get_ident())
+        if request is None:
+            begun_by = current()
+            if begun_by is not None and begun_by in list(self.requests.values()):
+                return begun_by
+        return request
 
     # -- What is in the places -------------------------------------------------
 
