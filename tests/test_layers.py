@@ -62,6 +62,7 @@ LAYERS = {
         "console.reading",
         "console.requests",
         "console.running",
+        "console.packing",
         "console.places",
         "console.streams",
     },

@@ -143,6 +143,7 @@ class Serving:
 
         from .kernel import LiveKernel
         from .namespace import Namespace, module_of
+        from .packing import pack
         from .places import Places
         from .reactor_side import ReactorSide
         from .reading import IN_REACTOR_THREAD, NoInput, Reading
@@ -156,7 +157,10 @@ class Serving:
         undo.callback(asyncio.set_event_loop, None)
 
         self._session = Session(
-            key=uuid.uuid4().hex.encode(), username=_user(), check_pid=False
+            key=uuid.uuid4().hex.encode(),
+            username=_user(),
+            check_pid=False,
+            pack=pack,
         )
         self._sockets = Sockets(plan.directory, self._session, self._io_loop)
         undo.callback(self._sockets.close)
