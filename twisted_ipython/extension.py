@@ -59,6 +59,11 @@ def load(shell: Any) -> None:
     """See ``twisted_ipython.load_ipython_extension``."""
     if shell in _loaded:
         return
+    if getattr(shell, "is_live_console", False):
+        raise UsageError(
+            "this is a live console: its cells await Deferreds already, in the "
+            "application's reactor thread; the extension is for other kernels"
+        )
     settings = TwistedIPython(parent=shell)
     try:
         shared = shared_reactor(settings.reactor, ipykernel.kernel_loop(shell))

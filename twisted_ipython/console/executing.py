@@ -109,7 +109,7 @@ def text_of(error: BaseException) -> str:
     """Its text, whatever its class makes of that."""
     try:
         return str(error)
-    except Exception as failed:
+    except BaseException as failed:
         return f"<no text: {type(failed).__name__} in __str__>"
 
 

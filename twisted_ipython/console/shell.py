@@ -26,6 +26,7 @@ from traitlets import Type
 
 from ..internals.shell_errors import SeenErrors
 from ..tracebacks import HiddenFrames
+from .executing import text_of
 from .namespace import Namespace
 from .requests import current
 
@@ -112,7 +113,10 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
     Attributes:
         running: Gives the cell whose code is on the stack of the reactor thread.
         where_reactor_is: Gives the stack of the reactor thread, as text.
+        is_live_console: By which the extension knows it.
     """
+
+    is_live_console = True
 
     displayhook_class = Type(LiveDisplayHook)
     display_pub_class = Type(LiveDisplayPublisher)
@@ -219,15 +223,37 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
             "the names here are the application's: to take one away, del name"
         )
 
+    def init_magics(self) -> None:
+        super().init_magics()
+        refuse: Any = self.reset_selective
+        self.register_magic_function(refuse, "line", "reset_selective")
+
     def ask_exit(self) -> None:
         """``exit``: this client leaves, and the application goes on."""
         self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})
 
     def enable_gui(self, gui: Any = None) -> None:
         if gui not in (None, "inline"):
-            raise UsageError(
-                f"no event loop for {gui} can run here: the reactor has the thread"
+            # Printed: what is raised here, %gui would log, and where the application
+            # has not set up Python's logging yet, that does so.
+            print(
+                f"no event loop for {gui} can run here: the reactor has the thread",
+                file=sys.stderr,
             )
+
+    def debugger(self, force: bool = False) -> None:
+        """``%debug``, and each error after ``%pdb on``."""
+        if not (force or self.call_pdb):
+            return
+        print(
+            "no debugger here: it would stop the application while it waits for its "
+            "commands. %tb shows the last error; code under %%thread can call "
+            "breakpoint()",
+            file=sys.stderr,
+        )
+
+    def atexit_operations(self) -> None:
+        """Of no effect: it ends with the console, not with the process."""
 
     # -- Errors ------------------------------------------------------------
 
@@ -247,6 +273,9 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
             return  # who asked has been told how it ended
         with self.showing():
             super().showtraceback(*args, **kwargs)
+
+    def text_of(self, error: BaseException) -> str:
+        return text_of(error)
 
     def showing(self) -> AbstractContextManager[object]:
         cell = self.running()

@@ -24,6 +24,14 @@ class SeenErrors:
         """Entered while an error is formatted."""
         raise NotImplementedError
 
+    def text_of(self, error: BaseException) -> str:
+        """Its text, which ipykernel takes by ``str``: that may be the user's code."""
+        raise NotImplementedError
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        shell: Any = super()
+        shell._showtraceback(etype, self.text_of(evalue), stb)
+
     def _get_exc_info(self, exc_tuple: Any = None) -> Any:
         shell: Any = super()
         kind, error, traceback = shell._get_exc_info(exc_tuple)
