@@ -228,6 +228,10 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         refuse: Any = self.reset_selective
         self.register_magic_function(refuse, "line", "reset_selective")
 
+    # Set by the kernel's own way to shut down, and by code: it would end the loop of
+    # the kernel's thread, and with it everybody's console.
+    exit_now = property(lambda self: False, lambda self, value: None)  # type: ignore[assignment]
+
     def ask_exit(self) -> None:
         """``exit``: this client leaves, and the application goes on."""
         self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})
