@@ -43,4 +43,7 @@ class SeenErrors:
     def _format_exception_for_storage(self, *args: Any, **kwargs: Any) -> Any:
         with self.showing():
             shell: Any = super()
-            return shell._format_exception_for_storage(*args, **kwargs)
+            try:
+                return shell._format_exception_for_storage(*args, **kwargs)
+            except Exception as failed:  # of the user's code, as its __str__
+                return [f"<no traceback: {type(failed).__name__} in its making>"]
