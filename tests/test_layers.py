@@ -58,6 +58,7 @@ LAYERS = {
         "opened",
         "swallowed",
         "thread_contexts",
+        "console.contained",
         "console.reactor_side",
         "console.reading",
         "console.requests",

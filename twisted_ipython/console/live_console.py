@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -117,6 +118,7 @@ class LiveConsole(Service):
         self._pid = 0
         self._serving: Serving | None = None
         self._thread: threading.Thread | None = None
+        self._context = Context()  # of the reactor thread, when it was asked to open
         self._by_signal = False
         self._again = False  # open once it has closed
         self._ending = False  # the reactor shuts down
@@ -396,6 +398,7 @@ class LiveConsole(Service):
 
     def _begin(self) -> None:
         self._update(state=OPENING, error="")
+        self._context = copy_context()
         self._thread = threading.Thread(
             target=self._run_kernel, name="twisted_ipython console", daemon=True
         )
@@ -448,6 +451,7 @@ class LiveConsole(Service):
                 directory=self._directory,
                 reactor=self._reactor,
                 thread_id=thread_id,
+                context=self._context,
                 names=self._names,
                 banner=_banner(self.title),
                 send_signal=self._signal.send if sends and self._signal else None,

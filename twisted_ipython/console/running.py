@@ -9,11 +9,9 @@ that it had.
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 import threading
-from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
@@ -21,10 +19,10 @@ from types import CodeType, FrameType
 from typing import Any
 
 from ..awaiting_cell import Cell, Message
-from ..bridge import Bridged
 from ..hosts import Host
 from ..internals.cpython import get_signal_handler, set_signal_handler
 from ..stops import CellInterrupted
+from .contained import Containment
 from .places import Places
 from .requests import Request
 
@@ -52,7 +50,7 @@ class ConsoleCell(Cell):
         context: Context,
         host: Host,
         places: Places,
-        loop: AbstractEventLoop | None,
+        containment: Containment,
         tell: Callable[[Message], object],
         interruptible: Callable[[FrameType | None], bool],
         ending: Callable[[], object],
@@ -62,7 +60,7 @@ class ConsoleCell(Cell):
         self.since = 0.0
         self.turns = 0
         self._places = places
-        self._loop = loop  # of asyncio, if that is what the reactor runs on
+        self._containment = containment
         self._interruptible = interruptible
         self._on_end = ending
         self._changed: dict[Any, Any] = {}
@@ -104,7 +102,7 @@ class ConsoleCell(Cell):
             self._excepthook_before = excepthook
         else:
             sys.excepthook = self._excepthook
-        factory = self._set_task_factory()
+        contained = self._containment.enter()
         handlers = self._watch_for_end()
         self.turns += 1
         self.since = monotonic()
@@ -112,8 +110,7 @@ class ConsoleCell(Cell):
             return super().step(resume, value)
         finally:
             self._stop_watching(handlers)
-            if self._loop is not None:
-                self._loop.set_task_factory(factory)
+            self._containment.leave(contained)
             ended = self._coro.cr_frame is None
             self._excepthook = sys.excepthook
             if not ended or self._excepthook is self._excepthook_before:
@@ -122,24 +119,6 @@ class ConsoleCell(Cell):
             if ended:
                 self._places.keep(self._changed)
             self.request.flush()
-
-    # -- Tasks that the cell starts ----------------------------------------
-
-    def _set_task_factory(self) -> Any:
-        """Let tasks that the cell makes await Deferreds; gives what was set before."""
-        loop = self._loop
-        if loop is None:
-            return None
-        before = loop.get_task_factory()
-
-        def make_task(loop: AbstractEventLoop, coro: Any, **options: Any) -> Any:
-            bridged = ContainedTask(coro, loop, context=options.get("context"))
-            if before is None:
-                return asyncio.Task(bridged, loop=loop, **options)
-            return before(loop, bridged, **options)
-
-        loop.set_task_factory(make_task)
-        return before
 
     # -- The end of the application ----------------------------------------
 
@@ -176,24 +155,6 @@ class ConsoleCell(Cell):
         for number, (theirs, ours) in handlers.items():
             if get_signal_handler(number) is ours:  # not set by the cell
                 set_signal_handler(number, theirs)
-
-
-class ContainedTask(Bridged):
-    """
-    A task of a cell's. What would end the loop, and with it the application,
-    ends the task alone.
-    """
-
-    def resume(self, resume: Callable[[Any], Any], value: Any) -> Any:
-        try:
-            return super().resume(resume, value)
-        except (StopIteration, asyncio.CancelledError):
-            raise
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError(
-                f"{type(error).__name__} in a task that a cell has started; it ends "
-                "the task, and not the application"
-            ) from error
 
 
 def frame_above(frame: FrameType | None, bottom: CodeType) -> FrameType | None:

@@ -43,6 +43,7 @@ class Plan:
         directory: Where the connection file goes.
         reactor: The application's.
         thread_id: The number of the thread that runs it.
+        context: The application's own context variables.
         names: The dictionary that cells read and write.
         banner: What a frontend shows first.
         send_signal: How to have ``interrupted`` of the console called in the reactor
@@ -55,6 +56,7 @@ class Plan:
     directory: Path
     reactor: Any
     thread_id: int
+    context: Context
     names: dict[str, Any]
     banner: str
     send_signal: Callable[[], object] | None
@@ -217,10 +219,12 @@ class Serving:
         clients = Clients(plan.attached, self._gone)
         self._sockets.watch(self._sockets.shell, clients.disconnected)
 
+        from .contained import Containment
         from .executing import is_in_cell
         from .running import ConsoleCell
 
         names = kernel.shell.user_global_ns
+        containment = Containment(reactor_loop, plan.reactor, plan.context)
 
         class InThisReactor(ConsoleCell):
             send_signal = (
@@ -236,7 +240,7 @@ class Serving:
                 context,
                 self._host,
                 places,
-                reactor_loop,
+                containment,
                 tell,
                 lambda frame: is_in_cell(frame, names),
                 self._application_ends,
