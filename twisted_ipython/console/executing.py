@@ -11,6 +11,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from .reading import AINPUT
 from .requests import Request
 
 
@@ -63,6 +64,7 @@ async def run_cell(shell: Any, request: Request, order: Order) -> dict[str, Any]
     except Exception:  # of a transformer: IPython shows it as the cell's error
         cell, failed_before = order.code, sys.exc_info()
     request.raw_cell, request.cell = order.code, cell
+    request.awaits_input = True
     result = None
     try:
         result = await shell.run_cell_async(
@@ -135,17 +137,33 @@ def is_in_cell(frame: FrameType | None, names: dict[str, Any]) -> bool:
     return False
 
 
+def with_awaited_input(tree: ast.Module) -> ast.Module:
+    """
+    The tree of a cell whose ``input`` is the built-in one, with ``input(...)`` at its
+    top level awaited: it waits, and the application goes on.
+    """
+    if not any(_binds_input(node) for node in ast.walk(tree)):
+        AwaitedInput().visit(tree)
+    return tree
+
+
+def _binds_input(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == "input" and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) == "input"
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return isinstance(node, kinds) and node.name == "input"
+
+
 class AwaitedInput(ast.NodeTransformer):
-    """
-    ``input(...)`` at the top level of a cell becomes ``await ainput(...)``: it waits,
-    and the application goes on.
-    """
+    """``input(...)`` becomes ``await ainput(...)``."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if not (isinstance(node.func, ast.Name) and node.func.id == "input"):
             return node
-        name = ast.copy_location(ast.Name("ainput", ast.Load()), node.func)
+        name = ast.copy_location(ast.Name(AINPUT, ast.Load()), node.func)
         call = ast.Call(func=name, args=node.args, keywords=node.keywords)
         return ast.copy_location(ast.Await(ast.copy_location(call, node)), node)
 

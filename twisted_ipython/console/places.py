@@ -19,8 +19,10 @@ from threading import get_ident
 from typing import Any
 
 from IPython.display import display
+from twisted.internet.defer import Deferred
 
 from ..internals import singletons
+from .reading import AINPUT, NO_CELL, NoInput
 from .requests import Request, current
 
 _ABSENT = object()
@@ -59,11 +61,13 @@ class Places:
         shell: Any,
         kernel: Any,
         read: Callable[[Request, str, bool], str],
+        ask: Callable[[Request, str, bool], Deferred[str]],
         unreadable: Any,
     ) -> None:
         self.requests: dict[int, Request] = {}
         self._shell = shell
         self._read = read
+        self._ask = ask
         self._pid = os.getpid()
         self._stdout = Routed(self, "stdout")
         self._stderr = Routed(self, "stderr")
@@ -74,6 +78,8 @@ class Places:
             (sys, "stdin"): self._stdin,
             (sys, "displayhook"): self._display,
             (builtins, "input"): self._input,
+            (builtins, "ainput"): self._ainput,
+            (builtins, AINPUT): self._ainput,
             (builtins, "get_ipython"): shell.get_ipython,
             (builtins, "display"): display,
             (getpass, "getpass"): self._getpass,
@@ -206,6 +212,21 @@ class Places:
         if request is None:
             return str(self.app(builtins, "input")(prompt))
         return self._read(request, str(prompt), False)
+
+    def _ainput(self, prompt: Any = "", /, *, secret: bool = False) -> Deferred[str]:
+        """
+        Ask the user of this console.
+
+        Args:
+            secret: Whether the answer is hidden.
+
+        Returns:
+            A Deferred of the answer: ``await ainput("which? ")``.
+        """
+        request = self.here()
+        if request is None:
+            raise NoInput(NO_CELL)
+        return self._ask(request, str(prompt), secret)
 
     def _getpass(
         self, prompt: str = "Password: ", stream: Any = None, **more: Any

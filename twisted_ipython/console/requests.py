@@ -36,6 +36,8 @@ class Request:
         result_message: The message with the value that it shows now.
         allows_input: Whether the frontend can ask its user.
         abandoned: Whether the client was told that it is not waited for any more.
+        awaits_input: Whether the next tree is that of the cell itself, where
+            ``input`` can be awaited.
         peer: Descriptor, PID and uid of the other end of its socket, for interrupts.
 
     Thread:
@@ -67,6 +69,7 @@ class Request:
         self.result_message: Any = None
         self.allows_input = False
         self.abandoned = False
+        self.awaits_input = False
         self.peer: tuple[int | None, int | None, int | None] = (None, None, None)
 
     @property

@@ -148,7 +148,14 @@ class Serving:
         from .packing import pack
         from .places import Places
         from .reactor_side import ReactorSide
-        from .reading import IN_REACTOR_THREAD, NoInput, Reading
+        from .reading import (
+            IN_REACTOR_THREAD,
+            NO_GETPASS,
+            NO_STDIN,
+            NOT_IN_THREAD,
+            NoInput,
+            Reading,
+        )
         from .sockets import Sockets
 
         undo, plan = self._undo, self._plan
@@ -200,12 +207,24 @@ class Serving:
         self._host, reactor_loop = _host(plan)
         kernel.shell.running = self._running
         side = ReactorSide(plan.reactor, plan.thread_id, loop)
-        reading = Reading(self._session, self._sockets.stdin, loop)
+        clients = Clients(plan.attached, self._gone)
+        reading = Reading(
+            self._session,
+            self._sockets.stdin,
+            loop,
+            lambda session: clients.find({"session": session}) is not None,
+        )
+        self._reading = reading
 
         def read(request: Request, prompt: str, secret: bool) -> str:
             if threading.get_ident() == plan.thread_id:
-                raise NoInput(IN_REACTOR_THREAD)
+                raise NoInput(NO_GETPASS if secret else IN_REACTOR_THREAD)
             return reading.read(request, prompt, secret)
+
+        def ask(request: Request, prompt: str, secret: bool) -> Any:
+            if threading.get_ident() != plan.thread_id:
+                raise NoInput(NOT_IN_THREAD)
+            return reading.awaited(request, prompt, secret, plan.reactor)
 
         from .streams import Unreadable
 
@@ -213,10 +232,10 @@ class Serving:
             kernel.shell,
             kernel,
             read,
-            Unreadable(lambda: NoInput(IN_REACTOR_THREAD)),
+            ask,
+            Unreadable(lambda: NoInput(NO_STDIN)),
         )
         undo.callback(places.forget)
-        clients = Clients(plan.attached, self._gone)
         self._sockets.watch(self._sockets.shell, clients.disconnected)
 
         from .contained import Containment
@@ -269,6 +288,7 @@ class Serving:
 
     def _gone(self, client: Client) -> None:
         self._kernel.forget(client)
+        self._reading.gone(client.session)
         self._plan.detached(client)
 
     def _where(self) -> str:
@@ -289,6 +309,7 @@ class Serving:
     async def _end_cells(self) -> None:
         """See that every cell has its reply, and all replies are sent."""
         self._interrupt_all()
+        self._reading.end()
         replies = [cell.reply for cell in self._kernel.cells]
         if replies:
             await asyncio.wait(replies, timeout=END_WITHIN)

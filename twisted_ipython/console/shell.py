@@ -26,7 +26,7 @@ from traitlets import Type
 
 from ..internals.shell_errors import SeenErrors
 from ..tracebacks import HiddenFrames
-from .executing import text_of
+from .executing import text_of, with_awaited_input
 from .namespace import Namespace
 from .requests import current
 
@@ -164,6 +164,15 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         if keeps:
             self._count += 1
         return count
+
+    def transform_ast(self, node: Any) -> Any:
+        node = super().transform_ast(node)
+        request = current()
+        if request is not None and request.awaits_input:
+            request.awaits_input = False  # what it calls runs cells where none can
+            if "input" not in self.user_ns:
+                node = with_awaited_input(node)
+        return node
 
     # -- Without traces ----------------------------------------------------
 
