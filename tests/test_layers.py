@@ -72,6 +72,7 @@ LAYERS = {
         "console.auditing",
         "console.clients",
         "console.collecting",
+        "console.comms",
         "console.executing",
         "console.kernel",
         "console.namespace",

@@ -26,6 +26,7 @@ from tornado.ioloop import IOLoop
 from traitlets import Type
 
 from .clients import Client, Clients, peer_of
+from .comms import complaints_to
 from .executing import Order, run_cell
 from .places import Places
 from .reactor_side import ReactorSide
@@ -432,6 +433,12 @@ class LiveKernel(IPythonKernel):
         async def handle(stream: Any, ident: Any, parent: Any) -> None:
             # What it calls is the user's.
             handler = getattr(self.comm_manager, name)
-            await self._ask(lambda: handler(stream, ident, parent), None)
+            stderr = REQUEST.get().stderr
+
+            def call() -> None:
+                with complaints_to(stderr):
+                    handler(stream, ident, parent)
+
+            await self._ask(call, None)
 
         return handle
