@@ -44,6 +44,17 @@ ANSWER_WITHIN = 2.0
 LONG_TURN = 1.0
 LOOK_EACH = 0.2
 
+# What ipykernel answers and we do not: ipyparallel's requests to its engines, which run
+# code in this thread, and those for subshells, in whose place there are lanes.
+NOT_ANSWERED = (
+    "apply_request",
+    "abort_request",
+    "clear_request",
+    "create_subshell_request",
+    "delete_subshell_request",
+    "list_subshell_request",
+)
+
 # Seconds between what a cell prints and its being sent, at the most.
 SEND_WITHIN = 0.1
 
@@ -101,6 +112,9 @@ class LiveKernel(IPythonKernel):
         self._serial = 0
         self.tasks: set[asyncio.Task[None]] = set()
         self._banner = banner
+        for handlers in (self.shell_handlers, self.control_handlers):
+            for name in NOT_ANSWERED:
+                handlers.pop(name, None)
         for name in ("comm_open", "comm_msg", "comm_close"):
             self.shell_handlers[name] = self._comm_handler(name)
 
