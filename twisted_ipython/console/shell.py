@@ -30,6 +30,7 @@ from ..tracebacks import HiddenFrames
 from .executing import text_of, with_awaited_input
 from .namespace import Namespace
 from .requests import current
+from .thread_cells import thread_magic
 
 
 def _of_request(name: str, otherwise: Any) -> Any:
@@ -174,6 +175,10 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
             if "input" not in self.user_ns:
                 node = with_awaited_input(node)
         return node
+
+    def init_magics(self) -> None:
+        super().init_magics()
+        self.register_magic_function(thread_magic, "cell", "thread")  # type: ignore[arg-type]
 
     # -- Without traces ----------------------------------------------------
 

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from IPython.core.error import UsageError
+
 from ..internals.cpython import set_async_exc
 from ..stops import CellInterrupted
 from .executing import Order, reply
@@ -24,6 +26,17 @@ NAME = "twisted_ipython %%thread"
 def is_thread_cell(code: str) -> bool:
     """Whether the first line that says something is ``%%thread``."""
     return code.lstrip().split("\n", 1)[0].split(None, 1)[:1] == ["%%thread"]
+
+
+def thread_magic(line: str, cell: str) -> None:
+    """
+    Run the cell in a thread of its own, beside the reactor thread.
+
+    It runs while the reactor is stuck, and may wait: for input(), for a lock. With
+    nothing in it, it shows where the reactor thread is.
+    """
+    # The kernel has started it before IPython could, where it is the first line.
+    raise UsageError("%%thread has to be the first line of a cell")
 
 
 def body_of(code: str) -> str:
