@@ -421,7 +421,9 @@ class LiveKernel(IPythonKernel):
             "status": "ok",
         }
         complete = super().do_complete
-        return await self._ask(lambda: complete(code, position), nothing)
+        # IPython 8 takes what is behind the cursor for a part of the attribute.
+        before = code[:position]
+        return await self._ask(lambda: complete(before, position), nothing)
 
     async def do_inspect(
         self,
