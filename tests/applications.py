@@ -55,6 +55,33 @@ print("the reactor has ended")
 """
 """An application that counts in ``t``; what it prints comes from its end alone."""
 
+QUIET_APPLICATION = (
+    """\
+import logging
+import sys
+
+from twisted.logger import STDLibLogObserver, globalLogBeginner
+
+# Whatever is logged anywhere lands on stderr; only the console's own notes do not.
+logging.basicConfig(level=logging.DEBUG)
+logging.getLogger("asyncio").setLevel(logging.INFO)
+noted = []
+
+def observe(event):
+    if event.get("log_namespace") == "twisted_ipython.console":
+        noted.append(event)
+    else:
+        to_logging(event)
+
+to_logging = STDLibLogObserver()
+globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False)
+"""
+    + APPLICATION
+)
+"""
+The same, which logs everything, and notes what the console says of its use.
+"""
+
 _FIRST_LINE = {
     "default": "",
     "asyncio": "from twisted.internet import asyncioreactor; asyncioreactor.install()",
@@ -233,10 +260,11 @@ class RunningApplication:
         return client
 
     def leave(self, client: BlockingKernelClient) -> None:
-        """Disconnect a client."""
-        client.attached.pump(0)
-        client.stop_channels()
-        self._attached.remove(client.attached)
+        """Disconnect a client, if it isn't."""
+        if client.attached in self._attached:
+            client.attached.pump(0)
+            client.stop_channels()
+            self._attached.remove(client.attached)
 
     # -- Ending it ---------------------------------------------------------
 

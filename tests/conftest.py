@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from jupyter_client import BlockingKernelClient
 
+from applications import QUIET_APPLICATION, REACTORS, RunningApplication
 from kernels import Kernel, with_extension
 from terminals import Program, Terminal, run_ipython
 
@@ -151,3 +153,78 @@ def ipython(tmp_path: Path) -> Callable[..., Program]:
         return run_ipython(*arguments, directory=tmp_path, **options)  # type: ignore[arg-type]
 
     return run
+
+
+class SharedApplication:
+    """An application with a live console, started when first asked for."""
+
+    def __init__(self, reactor: str) -> None:
+        self._reactor = reactor
+        self._application: RunningApplication | None = None
+
+    def usable(self) -> RunningApplication:
+        """The application, or a new one where it has gone."""
+        if self._application is not None and not self._application.alive:
+            self.discard()
+        if self._application is None:
+            self._application = RunningApplication(
+                QUIET_APPLICATION, reactor=self._reactor
+            )
+        return self._application
+
+    def discard(self) -> None:
+        if self._application is not None:
+            self._application.kill()
+        self._application = None
+
+
+@pytest.fixture(scope="module", params=REACTORS)
+def shared_application(request: pytest.FixtureRequest) -> Iterator[SharedApplication]:
+    """The module's one application on each reactor; tests take ``application``."""
+    shared = SharedApplication(request.param)
+    yield shared
+    shared.discard()
+
+
+@pytest.fixture
+def application(
+    shared_application: SharedApplication, request: pytest.FixtureRequest
+) -> Iterator[RunningApplication]:
+    """
+    An application with a live console, on each reactor; shared by a module's tests.
+
+    It logs everything and says nothing by itself. A test whose clients make it say
+    something, or end, fails.
+    """
+    running = shared_application.usable()
+    before = running.said
+    yield running
+    said = running.said
+    alive = running.alive
+    report = running.report()
+    if request.node.stash.get(_failed, False) or not alive or said != before:
+        shared_application.discard()
+    assert alive, report
+    assert said == before, report
+
+
+@pytest.fixture
+def attach(
+    application: RunningApplication,
+) -> Iterator[Callable[..., BlockingKernelClient]]:
+    """Attaches stock clients to ``application``, which leave when the test ends."""
+    clients: list[BlockingKernelClient] = []
+
+    def make(**options: bool) -> BlockingKernelClient:
+        clients.append(application.client(**options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        application.leave(client)
+
+
+@pytest.fixture
+def client(attach: Callable[..., BlockingKernelClient]) -> BlockingKernelClient:
+    """A client of ``application``."""
+    return attach()
