@@ -415,8 +415,10 @@ class LiveConsole(Service):
             call(self._has_opened)
 
         try:
-            self._serving = self._new_serving()
-            self._serving.run(has_opened)
+            self._serving = serving = self._new_serving()
+            if self.state == CLOSING:  # before there was anything to stop
+                serving.stop()
+            serving.run(has_opened)
         except BaseException as error:
             call(self._has_failed, error, opened)
         else:

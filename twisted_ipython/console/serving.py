@@ -78,6 +78,8 @@ class Serving:
         self.connection_file = plan.directory / KERNEL_FILE
         self._undo = ExitStack()
         self._host: Any = None
+        self._stopping = False
+        self._loop: AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
 
     def run(self, opened: Callable[[], object]) -> None:
@@ -88,23 +90,38 @@ class Serving:
             Exception: It could not open; nothing is left of it.
         """
         with self._undo:
+            if self._stopping:
+                return
             with no_full_collection():
                 kernel = self._open()
-                connection = self._sockets.connection(self._session.key)
-                write_json(self.connection_file, connection)
-                self._undo.callback(self.connection_file.unlink, missing_ok=True)
-                opened()
-                _warm_up(kernel.shell)
-            self._io_loop.start()
+                if not self._stopping:
+                    connection = self._sockets.connection(self._session.key)
+                    write_json(self.connection_file, connection)
+                    self._undo.callback(self.connection_file.unlink, missing_ok=True)
+                    opened()
+                    _warm_up(kernel.shell)
+            self._io_loop.run_sync(self._until_stopped)
             self._io_loop.run_sync(self._end_cells)
             kernel.clients.forget_all()
 
     def stop(self) -> None:
-        """Let ``run`` end. Any thread; does nothing if it has."""
+        """
+        Let ``run`` end, also before it has begun. Any thread; does nothing if it has.
+        """
+        self._stopping = True
+        loop, ended = self._loop, self._ended
+        if loop is None or ended is None:  # it has not come so far, and will see
+            return
         try:
-            self._io_loop.add_callback(self._io_loop.stop)
+            loop.call_soon_threadsafe(ended.set)
         except RuntimeError:  # its loop has closed
             pass
+
+    async def _until_stopped(self) -> None:
+        assert self._ended is not None
+        # In this order: who stops it sets the flag before it looks for the event.
+        if not self._stopping:
+            await self._ended.wait()
 
     def interrupted(self, frame: FrameType | None) -> None:
         """
@@ -160,6 +177,7 @@ class Serving:
 
         undo, plan = self._undo, self._plan
         loop = asyncio.SelectorEventLoop()
+        self._loop, self._ended = loop, asyncio.Event()
         self._io_loop = IOLoop(asyncio_loop=loop, make_current=False)
         undo.callback(self._io_loop.close)
         asyncio.set_event_loop(loop)
