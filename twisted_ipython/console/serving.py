@@ -25,6 +25,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from ..internals.cpython import no_filters_added
 from .clients import Client, Clients
 from .collecting import no_full_collection
 from .directory import KERNEL_FILE, write_json
@@ -92,7 +93,7 @@ class Serving:
         with self._undo:
             if self._stopping:
                 return
-            with no_full_collection():
+            with no_full_collection(), no_filters_added():
                 kernel = self._open()
                 if not self._stopping:
                     connection = self._sockets.connection(self._session.key)

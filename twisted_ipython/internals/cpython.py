@@ -1,5 +1,6 @@
 """
-CPython's way to raise an exception in another thread, and signals in a hurry.
+CPython's way to raise an exception in another thread, signals in a hurry, and
+warnings' filters.
 
 Tried with CPython 3.10 to 3.13.
 
@@ -14,6 +15,11 @@ from __future__ import annotations
 # enumerations and back, which takes longer than all else that is done for a cell.
 import _signal  # type: ignore[import-not-found]  # nobody's stubs have it
 import ctypes
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any
 
 get_signal_handler = _signal.getsignal
 set_signal_handler = _signal.signal
@@ -28,3 +34,25 @@ set_async_exc.restype = ctypes.c_int
 
 # As the exception, this takes back one that was not raised yet.
 NOTHING = ctypes.py_object()
+
+
+@contextmanager
+def no_filters_added() -> Iterator[None]:
+    """
+    Leave out the filters that this thread adds to ``warnings.filters``, as imports
+    do. Those of other threads are added.
+
+    Thread:
+        Any, one at a time.
+    """
+    thread, before = get_ident(), warnings._add_filter  # type: ignore[attr-defined]
+
+    def add(*args: Any, **kwargs: Any) -> None:
+        if get_ident() != thread:
+            before(*args, **kwargs)
+
+    warnings._add_filter = add  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        warnings._add_filter = before  # type: ignore[attr-defined]
