@@ -12,8 +12,10 @@ from __future__ import annotations
 import builtins
 import getpass
 import os
+import pydoc
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
@@ -33,6 +35,9 @@ Place = tuple[Any, str]  # an object, and the name of an attribute
 _LAST = [
     (sys, name) for name in ("last_type", "last_value", "last_traceback", "last_exc")
 ]
+
+# Where what a cell sets is meant for the application, if it is still there at its end.
+_WHOSE = (sys, builtins, getpass, warnings)
 
 
 def _get(place: Place) -> Any:
@@ -83,7 +88,16 @@ class Places:
             (builtins, "get_ipython"): shell.get_ipython,
             (builtins, "display"): display,
             (getpass, "getpass"): self._getpass,
+            (warnings, "showwarning"): self._show_warning,
+            # help() keeps what it has found out about the streams.
+            (pydoc, "pager"): pydoc.plainpager,
+            # Where Python notes which warnings it has given for a module's lines;
+            # IPython empties it before each cell.
+            (shell.user_module, "__warningregistry__"): {},
         }
+        if "__builtins__" not in shell.user_module.__dict__:
+            # A dictionary that is no module's: exec() would leave this in it.
+            self._ours[shell.user_module, "__builtins__"] = builtins
         for cls in singletons.owners(type(shell)):
             self._ours[cls, singletons.ATTRIBUTE] = shell
         for cls in singletons.owners(type(kernel)):
@@ -147,7 +161,7 @@ class Places:
         """
         with self._lock:
             for place, value in changed.items():
-                if place[0] not in (sys, builtins, getpass) or value is _ABSENT:
+                if place[0] not in _WHOSE or value is _ABSENT:
                     continue  # to be without, as of sys.stdout, is nobody's purpose
                 if self._count:
                     self._apps[place] = value
@@ -180,8 +194,12 @@ class Places:
             del self._apps[place]
 
     def forget(self) -> None:
-        """Let go of the last error."""
+        """Let go of the last error, and of what is ours and somebody has kept."""
         self._last = dict.fromkeys(_LAST, _ABSENT)
+        with self._lock:
+            for place, ours in self._ours.items():
+                if not self._count and _get(place) is ours:
+                    _set(place, self._apps.get(place, _ABSENT))
 
     def here(self) -> Request | None:
         """
@@ -227,6 +245,22 @@ class Places:
         if request is None:
             raise NoInput(NO_CELL)
         return self._ask(request, str(prompt), secret)
+
+    def _show_warning(
+        self,
+        message: Any,
+        category: Any,
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        if file is None and self.here() is not None:
+            text = warnings.formatwarning(message, category, filename, lineno, line)
+            self._stderr.write(text)
+        else:
+            show = self.app(warnings, "showwarning")
+            show(message, category, filename, lineno, file, line)
 
     def _getpass(
         self, prompt: str = "Password: ", stream: Any = None, **more: Any
