@@ -176,10 +176,6 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
                 node = with_awaited_input(node)
         return node
 
-    def init_magics(self) -> None:
-        super().init_magics()
-        self.register_magic_function(thread_magic, "cell", "thread")  # type: ignore[arg-type]
-
     # -- Without traces ----------------------------------------------------
 
     @classmethod
@@ -240,7 +236,9 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
 
     def init_magics(self) -> None:
         super().init_magics()
+        thread: Any = thread_magic
         refuse: Any = self.reset_selective
+        self.register_magic_function(thread, "cell", "thread")
         self.register_magic_function(refuse, "line", "reset_selective")
 
     # Set by the kernel's own way to shut down, and by code: it would end the loop of
