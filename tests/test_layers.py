@@ -40,6 +40,7 @@ LAYERS = {
         "timing.lines",
         "background.words",
         "cells",
+        "console.others",
         "errors",
         "origins",
         "settings",
@@ -87,6 +88,10 @@ LAYERS = {
         "background.collector",
         "output.captures",
         "cell_reactor",
+        "console.attaching",
+        "console.busy",
+        "console.finding",
+        "console.terminal",
         "crossing",
         "eventual",
         "output.failed",
@@ -111,6 +116,8 @@ LAYERS = {
         "values.watches",
     },
     "faces": {
+        "__main__",
+        "console.command_line",
         "timing.magics",
         "background.magic",
         "console.live_console",
@@ -151,7 +158,9 @@ def own_imports(path: Path) -> set[str]:
             folder = path.relative_to(PACKAGE).parts[: -node.level]
             parts = (*folder, *(node.module.split(".") if node.module else ()))
             names = [(*parts, alias.name) for alias in node.names]
-            found |= {known_name(n if is_module(n) else parts) for n in names}
+            owners = {n if is_module(n) else parts for n in names}
+            # () is the package: Python imports it before any module of it.
+            found |= {known_name(owner) for owner in owners if owner}
     return found
 
 

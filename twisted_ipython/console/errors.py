@@ -33,3 +33,22 @@ class Refused(ConsoleError):
 
 class CannotAttach(ConsoleError):
     """The application can't be attached to; the text says why."""
+
+
+class NoAnswer(CannotAttach):
+    """
+    The application did not open its console in time.
+
+    Attributes:
+        seconds: How long it was waited for.
+        where: The line that its reactor thread was at, or "".
+        stack: The lines of that thread's stack, outermost first; may be empty.
+    """
+
+    def __init__(
+        self, text: str, seconds: float, where: str = "", stack: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+        self.where = where
+        self.stack = stack

@@ -68,6 +68,21 @@ def _boot() -> str:
         return ""
 
 
+def is_stopped(pid: int) -> bool:
+    """
+    Whether process ``pid`` is stopped, by Ctrl-Z or a debugger; False if that is
+    not known.
+
+    Source:
+        Field 3 of ``/proc/PID/stat``, proc(5).
+    """
+    try:
+        text = _PROC.joinpath(str(pid), "stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] in "Tt"
+
+
 def user_of(pid: int) -> int | None:
     """The effective uid of process ``pid``; None if it is not known."""
     try:
