@@ -15,6 +15,7 @@ HOW is one of
     ends      ends by the signal
     handlerless   has put the console's handler away
     manual    no signal opens it
+    closing   opens, and was closing when it was asked
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pathlib import Path
 from types import FrameType
 
 from ipykernel.kernelapp import IPKernelApp
-from tornado.ioloop import IOLoop
+from tornado.ioloop import IOLoop, PeriodicCallback
 
 from twisted_ipython.console import directory, processes
 from twisted_ipython.console.errors import NO_IPYKERNEL
@@ -100,6 +101,8 @@ def open_console() -> None:
         become(directory.OPEN)
 
     IOLoop.current().add_callback(publish)
+    # A loop that only waits does not notice that a signal has cancelled a cell.
+    PeriodicCallback(bool, 50).start()
     app.start()
 
 
@@ -109,7 +112,7 @@ if HOW == "deaf":
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
 if HOW == "handlerless":
     signal.signal(signal.SIGUSR2, signal.SIG_DFL)
-become(directory.DORMANT)
+become(directory.CLOSING if HOW == "closing" else directory.DORMANT)
 print("ready", os.getpid(), flush=True)
 while True:
     os.read(asked, 1)

@@ -259,3 +259,35 @@ def test_ipykernel() -> None:
             assert word in source, (name, word)
     assert "channel" in inspect.signature(Kernel.get_parent).parameters
     assert InteractiveShell.run_code.__code__ is not EventManager.trigger.__code__
+
+
+def test_jupyter_console() -> None:
+    """internals/jupyter_console.py: the methods that are replaced are called."""
+    from jupyter_console.app import ZMQTerminalIPythonApp
+    from jupyter_console.completer import ZMQCompleter
+    from jupyter_console.ptshell import ZMQTerminalInteractiveShell as Stock
+
+    from twisted_ipython.internals.jupyter_console import Completer, Shell
+
+    for method, words in {
+        "__init__": ("init_history()", "init_completer()", "init_kernel_info()"),
+        "init_prompt_toolkit_cli": ("check_complete(", "self.handle_iopub()", "c-\\\\"),
+        "interact": ("keep_running", "confirm_exit", "run_cell("),
+        "run_cell": ("client.is_alive()", "handle_input_request(", "_executing"),
+        "handle_iopub": ("include_output(", "iopub_channel.msg_ready"),
+        "handle_input_request": ("SIGINT", "except KeyboardInterrupt", "handle_iopub"),
+        "ask_exit": ("keep_running = False",),
+        "from_here": ("parent_header", "session_id"),
+    }.items():
+        source = inspect.getsource(getattr(Stock, method))
+        for word in words:
+            assert word in source, (method, word)
+    replaced = {name for name in vars(Shell) if callable(vars(Shell)[name])}
+    ours = {"reply_to", "handle_sigint", "handle_sigquit", "end_line"}
+    for name in replaced - ours:
+        if not name.startswith("_"):
+            assert callable(getattr(Stock, name)), name
+    for name in ("other_output_prefix", "kernel_timeout", "kernel_is_complete_timeout"):
+        assert Stock.class_traits()[name].metadata["config"]
+    assert "complete_request" in vars(ZMQCompleter) and Completer.complete_request
+    assert callable(ZMQTerminalIPythonApp.load_config_file)

@@ -38,8 +38,8 @@ examples:
 """
 _ATTACH = """\
 At the prompt, cells run in the reactor thread of the application, and await works.
-Ctrl-C interrupts your cell, and nothing else. exit, quit and Ctrl-D leave; the
-application goes on.
+Ctrl-C interrupts your cell, and nothing else. exit, quit and Ctrl-D leave, Ctrl-\\
+also while a cell runs; the application goes on.
 
 examples:
   twisted-ipython attach 4711

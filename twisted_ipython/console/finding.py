@@ -38,7 +38,7 @@ def find(target: str) -> Application | Path:
     """
     The application with this PID or name, or the connection file of this path.
 
-    A name that is one is preferred to a path that looks the same. An application
+    What looks like a path and is there is one, before it is a name. An application
     has opted in, is the process that it says, and belongs to this user.
 
     Raises:
@@ -48,6 +48,9 @@ def find(target: str) -> Application | Path:
     """
     if target.isdecimal() and target.isascii():
         return by_pid(int(target))
+    is_path = os.sep in target or target.endswith(".json")
+    if is_path and os.path.lexists(target):
+        return connection_file(target)
     named = [each for each in directory.applications() if each.name == target]
     if len(named) == 1:
         return named[0]
@@ -57,7 +60,7 @@ def find(target: str) -> Application | Path:
             f"{len(named)} applications have the name {target}: attach by PID, "
             f"one of {pids}"
         )
-    if os.sep in target or target.endswith(".json"):
+    if is_path:
         return connection_file(target)
     raise CannotAttach(
         f"no application of this user has the name {target}; "

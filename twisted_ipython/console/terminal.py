@@ -43,7 +43,7 @@ def run(
         CannotAttach: No kernel answers.
 
     Thread:
-        The main thread, since it handles SIGINT meanwhile.
+        The main thread, since it handles SIGINT and SIGQUIT meanwhile.
     """
     presence = Presence(connection_file, application)
     client = Client(connection_file=str(connection_file))
@@ -51,14 +51,16 @@ def run(
     if application is not None:
         client.is_there = presence
     client.start_channels()
-    before = signal.getsignal(signal.SIGINT)
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGQUIT)}
     try:
         shell = _shell(client, presence, timeout)
         signal.signal(signal.SIGINT, shell.handle_sigint)
+        signal.signal(signal.SIGQUIT, shell.handle_sigquit)
         shell.show_banner()
         shell.mainloop()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         client.stop_channels()
     if shell.gone:
         shell.end_line()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import signal
 import sys
 import time
@@ -29,11 +30,17 @@ from traitlets.config import Config
 LEAVE = {"exit", "exit()", "quit", "quit()"}
 """What leaves without asking the kernel, which may be stuck."""
 
+NOT_INTERRUPTED = b"\n(not interrupted yet; Ctrl-\\ leaves, and lets the cell go on)\n"
+
 _WATCH = 0.1  # seconds between two looks at the kernel, at the prompt
 
 
 class NoKernel(Exception):
     """No kernel has answered."""
+
+
+class _Left(BaseException):
+    """The user has left while a cell runs."""
 
 
 class Client(BlockingKernelClient):
@@ -80,6 +87,7 @@ class Shell(ZMQTerminalInteractiveShell):
         self._others = others
         self._running = False
         self._interrupting = False
+        self._interrupts = 0
         self._line_open = False
         self.gone = False
         super().__init__(client=client, manager=None, confirm_exit=False, **options)
@@ -108,6 +116,12 @@ class Shell(ZMQTerminalInteractiveShell):
 
     def init_completer(self) -> None:
         self.Completer = Completer(self, self.client)
+
+    def init_prompt_toolkit_cli(self) -> None:
+        super().init_prompt_toolkit_cli()
+        if self.pt_cli is not None:
+            # The stock binding raises in prompt_toolkit's own callback.
+            self.pt_cli.key_bindings.add("c-\\")(_leave_prompt)
 
     def check_complete(self, code: str) -> tuple[bool, str]:
         """Whether the cell goes on, and the next line's indent."""
@@ -177,8 +191,12 @@ class Shell(ZMQTerminalInteractiveShell):
             self.ask_exit()
             return
         self._running = True
+        self._interrupts = 0
         try:
             super().run_cell(cell, store_history)
+        except _Left:
+            _write("\n")
+            self.ask_exit()
         finally:
             self._running = self._executing = False
         self._is_gone()
@@ -202,8 +220,16 @@ class Shell(ZMQTerminalInteractiveShell):
             try:
                 message = self.client.session.msg("interrupt_request", content={})
                 self.client.control_channel.send(message)
+                self._interrupts += 1
+                if self._interrupts == 2:  # written past sys.stdout, as a handler must
+                    os.write(sys.stdout.fileno(), NOT_INTERRUPTED)
             finally:
                 self._interrupting = False
+
+    def handle_sigquit(self, *_: object) -> None:
+        """Ctrl-\\: leave the cell that runs to itself. At the prompt, it is a key."""
+        if self._running:
+            raise _Left
 
     def handle_input_request(self, msg_id: str, timeout: float = 0.1) -> None:
         if not self.client.stdin_channel.socket.poll(int(timeout * 1000)):
@@ -258,6 +284,10 @@ class Completer(ZMQCompleter):
             reply = {"matches": [], "cursor_start": 0, "cursor_end": 0}
         reply.setdefault("metadata", {})
         return reply
+
+
+def _leave_prompt(event: Any) -> None:
+    event.app.exit(exception=EOFError)
 
 
 def _write(text: str) -> None:
