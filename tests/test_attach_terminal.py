@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from applications import FakeApplication, Runtime, wait_until
+from commands import FakeApplication, Runtime, wait_until
 from terminals import Terminal
 from twisted_ipython.console import directory
 from twisted_ipython.console.others import shown

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 
-from applications import Done, Runtime, wait_until
+from commands import Done, Runtime, wait_until
 from twisted_ipython.console import attaching, busy, directory, processes
 from twisted_ipython.console.command_line import age_text
 from twisted_ipython.console.errors import CannotAttach, NoAnswer
