@@ -23,6 +23,9 @@ from .thread_cells import ThreadCell
 LET_GO_AFTER = 0.12
 GIVE_UP_AFTER = 0.22
 
+# The same for a cell in a thread of its own, which has no reactor to come to it.
+GIVE_UP_THREAD_AFTER = 1.0
+
 # Seconds between two looks whether the signal has reached the cell's own code, and
 # how many looks.
 REMIND_EACH = 0.05
@@ -118,7 +121,7 @@ class Unfinished:
             return
         if isinstance(self.cell, ThreadCell):
             self.cell.stop()
-            self._loop.call_later(GIVE_UP_AFTER, self.give_up, IN_A_CALL)
+            self._loop.call_later(GIVE_UP_THREAD_AFTER, self.give_up, IN_A_CALL)
         elif self.cell.drop():
             self._fail(
                 CellInterrupted(
