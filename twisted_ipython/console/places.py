@@ -104,6 +104,8 @@ class Places:
             self._ours[cls, singletons.ATTRIBUTE] = kernel
         self._last: dict[Place, Any] = dict.fromkeys(_LAST, _ABSENT)
         self._apps: dict[Place, Any] = {}
+        self._known: dict[Place, Any] = {}  # the last that no cell has left there
+        self._kept: dict[Place, Any] = {}  # the last that one has
         self._count = 0
         # Of the two threads that may enter, one does so at a time. Nothing is
         # called under it that waits, or is the user's.
@@ -163,6 +165,7 @@ class Places:
             for place, value in changed.items():
                 if place[0] not in _WHOSE or value is _ABSENT:
                     continue  # to be without, as of sys.stdout, is nobody's purpose
+                self._kept[place] = value
                 if self._count:
                     self._apps[place] = value
                 else:
@@ -173,16 +176,20 @@ class Places:
         place = owner, name
         theirs = _ABSENT if self._count else _get(place)
         if theirs is _ABSENT or theirs is self._ours[place]:
-            theirs = self._apps.get(place, _ABSENT)
+            theirs = (self._apps if self._count else self._known).get(place, _ABSENT)
         return None if theirs is _ABSENT else theirs
 
     def _install(self) -> None:
         for place in (*self._ours, *self._last):
             theirs = _get(place)
-            # Ours, if code of a cell's has put back what it had found while it ran,
-            # when it did so no more. Then what was there before is the application's.
-            if theirs is not self._ours.get(place, self):
-                self._apps[place] = theirs
+            if theirs is self._ours.get(place, self):
+                # Code of a cell's has put back what it had found while it ran, when
+                # it did so no more, as redirect_stdout around an await does. Then
+                # what was the application's own is so again.
+                theirs = self._known.get(place, _ABSENT)
+            elif theirs is not self._kept.get(place, _ABSENT):
+                self._known[place] = theirs
+            self._apps[place] = theirs
         for place, value in (*self._ours.items(), *self._last.items()):
             _set(place, value)
 
@@ -199,7 +206,7 @@ class Places:
         with self._lock:
             for place, ours in self._ours.items():
                 if not self._count and _get(place) is ours:
-                    _set(place, self._apps.get(place, _ABSENT))
+                    _set(place, self._known.get(place, _ABSENT))
 
     def here(self) -> Request | None:
         """
