@@ -319,7 +319,7 @@ class LiveConsole(Service):
 
     def _asked(self, frame: FrameType | None) -> None:
         """Main thread, in the handler: somebody wants it open."""
-        if self._directory is None:
+        if self._directory is None or self._activation == "manual":
             return
         if self.state in (DORMANT, CLOSING):
             from .asked import note
