@@ -44,6 +44,7 @@ class ActivationSignal:
         self._sent = False  # by us, and not yet handled
         self._handler = self._handle  # one object, to know it again
         self._before: Any = None
+        self._installed = False
 
     def install(self) -> None:
         """
@@ -56,12 +57,13 @@ class ActivationSignal:
             raise CannotInstall(
                 f"signal {self.number} can't be used to open the live console: {error}"
             ) from error
+        self._installed = True
 
     def uninstall(self) -> None:
         """Put back what was there before, unless somebody has put another over it."""
         if threading.current_thread() is not threading.main_thread():
             return  # the handler stays, and does nothing any more
-        if signal.getsignal(self.number) is self._handler:
+        if self._installed and signal.getsignal(self.number) is self._handler:
             before = signal.SIG_DFL if self._before is None else self._before
             signal.signal(self.number, before)
 
