@@ -325,7 +325,9 @@ class LiveKernel(IPythonKernel):
             metadata={"status": "aborted"},
             ident=ident,
         )
-        self._audit(REQUEST.get(), "aborted", 0.0)
+        request = REQUEST.get()
+        request.raw_cell = str(parent["content"].get("code", ""))
+        self._audit(request, "aborted", 0.0)
 
     def _look(self) -> None:
         """Tell clients whose cells have the reactor thread for long."""
