@@ -54,7 +54,7 @@ class Clients:
         return len(self._clients)
 
     def seen(self, frames: list[Any], header: dict[str, Any]) -> Client:
-        """The client that a message on the shell channel comes from."""
+        """The client that a message comes from; a new one, if it was not known."""
         session = str(header.get("session", ""))
         descriptor, pid, uid = peer_of(frames)
         if descriptor is not None:

@@ -151,10 +151,11 @@ class LiveKernel(IPythonKernel):
             handler = handlers[kind]
         except Exception:  # whatever somebody has sent; it gets no answer
             return
-        on_shell = stream is self.shell_stream
+        # Interrupts and the like come from sessions that are nobody's, too.
+        attaches = stream is self.shell_stream or kind == "execute_request"
         client = (
             self.clients.seen(frames, message["header"])
-            if on_shell
+            if attaches
             else self.clients.find(message["header"])
         )
         request = self._request(message, [bytes(each) for each in idents], client)

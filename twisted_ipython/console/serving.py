@@ -255,7 +255,8 @@ class Serving:
             Unreadable(lambda: NoInput(NO_STDIN)),
         )
         undo.callback(places.forget)
-        self._sockets.watch(self._sockets.shell, clients.disconnected)
+        for channel in (self._sockets.shell, self._sockets.control):
+            self._sockets.watch(channel, clients.disconnected)
 
         from .contained import Containment
         from .executing import is_in_cell
