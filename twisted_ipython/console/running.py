@@ -20,7 +20,11 @@ from typing import Any
 
 from ..awaiting_cell import Cell, Message
 from ..hosts import Host
-from ..internals.cpython import get_signal_handler, set_signal_handler
+from ..internals.cpython import (
+    get_signal_handler,
+    set_signal_handler,
+    wait_for_no_children,
+)
 from ..stops import CellInterrupted
 from .contained import Containment
 from .places import Places
@@ -92,6 +96,7 @@ class ConsoleCell(Cell):
             Reactor thread, in the handler of the signal.
         """
         if self._interruptible(frame):
+            wait_for_no_children(frame)
             self.signalled()
 
     def step(self, resume: Callable[[Any], Any], value: Any) -> Any:

@@ -15,10 +15,12 @@ from __future__ import annotations
 # enumerations and back, which takes longer than all else that is done for a cell.
 import _signal  # type: ignore[import-not-found]  # nobody's stubs have it
 import ctypes
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
+from types import FrameType
 from typing import Any
 
 get_signal_handler = _signal.getsignal
@@ -56,3 +58,16 @@ def no_filters_added() -> Iterator[None]:
         yield
     finally:
         warnings._add_filter = before  # type: ignore[attr-defined]
+def wait_for_no_children(frame: FrameType | None) -> None:
+    """
+    Let a KeyboardInterrupt that is raised at ``frame`` go through at once.
+
+    ``subprocess`` would wait a quarter of a second for the child, which gets a Ctrl-C,
+    too, where one comes from a terminal.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == subprocess.__file__:
+            process = frame.f_locals.get("self")
+            if isinstance(process, subprocess.Popen):
+                process._sigint_wait_secs = 0
+        frame = frame.f_back
