@@ -14,7 +14,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..internals.cpython import set_async_exc
+from ..internals.cpython import NOTHING, set_async_exc
 from ..stops import CellInterrupted
 from .executing import Order, reply
 from .places import Places
@@ -75,6 +75,7 @@ class ThreadCell:
         self._done = done
         self._context = contextvars.copy_context()
         self._running = False
+        self._lock = threading.Lock()  # of _running, and what it allows
         self._thread = threading.Thread(
             target=self._context.run, args=(self._run,), name=NAME, daemon=True
         )
@@ -82,10 +83,22 @@ class ThreadCell:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether its code runs. Any thread."""
+        return self._running
+
     def stop(self) -> None:
         """Raise KeyboardInterrupt in its code. A call in C has to return first."""
-        if self._running and self._thread.ident is not None:
-            set_async_exc(self._thread.ident, CellInterrupted)
+        with self._lock:
+            if self._running:
+                set_async_exc(self._thread.ident, CellInterrupted)
+
+    def _is_past(self) -> None:
+        """Its code has ended: from now on, nothing is raised in its thread."""
+        with self._lock:
+            self._running = False
+            set_async_exc(self._thread.ident, NOTHING)
 
     def _run(self) -> None:
         before = self._places.enter(self.request)
@@ -110,8 +123,9 @@ class ThreadCell:
             try:
                 self._execute(body_of(order.code), count)
             finally:
-                self._running = False
+                self._is_past()
         except BaseException as failed:
+            self._is_past()  # it may have come up just there
             error = failed
             if isinstance(failed, SyntaxError) and failed.filename is None:
                 shell.showsyntaxerror()

@@ -121,7 +121,7 @@ class Unfinished:
             return
         if isinstance(self.cell, ThreadCell):
             self.cell.stop()
-            self._loop.call_later(GIVE_UP_THREAD_AFTER, self.give_up, IN_A_CALL)
+            self._loop.call_later(GIVE_UP_THREAD_AFTER, self._see_to_thread, self.cell)
         elif self.cell.drop():
             self._fail(
                 CellInterrupted(
@@ -135,6 +135,10 @@ class Unfinished:
                 self._interrupting = self._loop.create_task(
                     self._see_to_it(self.cell, why_not)
                 )
+
+    def _see_to_thread(self, cell: ThreadCell) -> None:
+        if cell.running:  # else its error is being shown
+            self.give_up(IN_A_CALL)
 
     async def _see_to_it(self, cell: ConsoleCell, why_not: Callable[[], str]) -> None:
         began = self._loop.time()

@@ -58,6 +58,8 @@ def no_filters_added() -> Iterator[None]:
         yield
     finally:
         warnings._add_filter = before  # type: ignore[attr-defined]
+
+
 def wait_for_no_children(frame: FrameType | None) -> None:
     """
     Let a KeyboardInterrupt that is raised at ``frame`` go through at once.
