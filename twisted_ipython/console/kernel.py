@@ -269,11 +269,8 @@ class LiveKernel(IPythonKernel):
         if not order.silent:
             content = {"code": order.code, "execution_count": request.number}
             self._publish(request, "execute_input", content)
-        cell = self._start(request, order)
-        try:
-            reply = await cell.reply
-        finally:
-            self.cells.remove(cell)
+        says_something = bool(order.code.strip() or order.expressions)
+        reply = await self._run(request, order) if says_something else _nothing(request)
         request.flush()
         metadata = self.finish_metadata(parent, self.init_metadata(parent), reply)
         if reply["status"] == "error" and order.stop_on_error and not order.silent:
@@ -286,8 +283,16 @@ class LiveKernel(IPythonKernel):
             metadata=metadata,
             ident=ident,
         )
-        how = "ok" if reply["status"] == "ok" else reply.get("ename", "error")
-        self._audit(request, how, time.time() - began)
+        if says_something:
+            how = "ok" if reply["status"] == "ok" else reply.get("ename", "error")
+            self._audit(request, how, time.time() - began)
+
+    async def _run(self, request: Request, order: Order) -> dict[str, Any]:
+        cell = self._start(request, order)
+        try:
+            return await cell.reply
+        finally:
+            self.cells.remove(cell)
 
     def _start(self, request: Request, order: Order) -> Unfinished:
         unfinished = Unfinished(request, order, self._loop, self._show_error)
@@ -461,3 +466,13 @@ class LiveKernel(IPythonKernel):
             await self._ask(call, None)
 
         return handle
+
+
+def _nothing(request: Request) -> dict[str, Any]:
+    """The reply to a cell without a word, which the reactor need not be asked for."""
+    return {
+        "status": "ok",
+        "execution_count": request.number,
+        "user_expressions": {},
+        "payload": [],
+    }

@@ -109,10 +109,14 @@ class Shell(ZMQTerminalInteractiveShell):
             reply = self.reply_to(msg_id, within=_WATCH)
             if reply is not None:
                 self.kernel_info = reply
-                return
+                break
             is_there = self.client.is_there
             if time.monotonic() > deadline or (is_there and not is_there()):
                 raise NoKernel
+        # Its count goes on where the clients before have left it.
+        counted = self.reply_to(self.client.execute("", silent=True), within=_WATCH)
+        if counted is not None:
+            self.execution_count = counted.get("execution_count", self.execution_count)
 
     def init_completer(self) -> None:
         self.Completer = Completer(self, self.client)
