@@ -116,7 +116,7 @@ class Shell(ZMQTerminalInteractiveShell):
         # Its count goes on where the clients before have left it.
         counted = self.reply_to(self.client.execute("", silent=True), within=_WATCH)
         if counted is not None:
-            self.execution_count = counted.get("execution_count", self.execution_count)
+            self.execution_count = max(1, int(counted.get("execution_count", 1)))
 
     def init_completer(self) -> None:
         self.Completer = Completer(self, self.client)
