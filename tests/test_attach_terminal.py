@@ -246,6 +246,21 @@ def test_input(application: FakeApplication, attach: Callable[..., Terminal]) ->
     terminal.type("alice")
     assert "'got alice'" in terminal.wait_for_prompt()
 
+    terminal.start("from getpass import getpass; len(getpass('secret? '))")
+    terminal.wait_until(
+        lambda: terminal.since.rstrip().endswith("secret?"), what="the question"
+    )
+    terminal.type("hidden")
+    said = terminal.wait_for_prompt()
+    assert "Out[2]: 6" in said and "hidden" not in said
+
+    terminal.start("input('name? ')")
+    terminal.wait_until(
+        lambda: terminal.since.rstrip().endswith("name?"), what="the question"
+    )
+    terminal.press("d")
+    assert "EOFError" in terminal.wait_for_prompt()
+
 
 # -- Others --------------------------------------------------------------------
 

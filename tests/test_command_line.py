@@ -435,17 +435,17 @@ def test_opening_fails(runtime: Runtime) -> None:
 def test_busy(runtime: Runtime) -> None:
     """An application that does not answer: how long, where it is, and what to do."""
     application = runtime.application("web", "stuck")
-    done = runtime.command("attach", "web", "--timeout", "1.8")
-    assert done.status == 1 and done.seconds >= 1.8, done
+    done = runtime.command("attach", "web", "--timeout", "4")
+    assert done.status == 1 and done.seconds >= 4, done
     first, second, *rest = done.stderr.splitlines()
     label = f"web ({application.pid})"
     where = r"it is at fake_application\.py, line \d+: look\(\)"
     assert re.fullmatch(
         rf"twisted-ipython: {re.escape(label)} is busy: its reactor has not answered "
-        rf"for 1\.5 s; {where}",
+        rf"for \d\.\d s; {where}",
         first,
     )
-    assert f"{label} has not opened its console within 1.8 s" in second
+    assert f"{label} has not opened its console within 4.0 s" in second
     assert re.search(where, second) and "`--timeout 60` waits longer" in second
     assert "fake_application.py" in "".join(rest)
     assert "os.read(asked, 1)" in "".join(rest)

@@ -275,7 +275,7 @@ def test_jupyter_console() -> None:
         "interact": ("keep_running", "confirm_exit", "run_cell("),
         "run_cell": ("client.is_alive()", "handle_input_request(", "_executing"),
         "handle_iopub": ("include_output(", "iopub_channel.msg_ready"),
-        "handle_input_request": ("SIGINT", "except KeyboardInterrupt", "handle_iopub"),
+        "handle_input_request": ("stdin_channel", "self.handle_iopub(msg_id)"),
         "ask_exit": ("keep_running = False",),
         "from_here": ("parent_header", "session_id"),
     }.items():

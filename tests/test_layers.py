@@ -23,6 +23,7 @@ LAYERS = {
         "console.directory",
         "console.errors",
         "console.processes",
+        "console.terminal_input",
         "output.__init__",
         "timing.__init__",
         "values.__init__",

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import io
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,8 @@ from jupyter_console.ptshell import ZMQTerminalInteractiveShell
 from prompt_toolkit.application import run_in_terminal
 from traitlets.config import Config
 
+from ..console.terminal_input import read_line
+
 LEAVE = {"exit", "exit()", "quit", "quit()"}
 """What leaves without asking the kernel, which may be stuck."""
 
@@ -39,10 +40,6 @@ class NoKernel(Exception):
     """No kernel has answered."""
 
 
-class _Left(BaseException):
-    """The user has left while a cell runs."""
-
-
 class Client(BlockingKernelClient):
     """
     A client that is told whether its kernel is there.
@@ -52,8 +49,11 @@ class Client(BlockingKernelClient):
     """
 
     is_there: Callable[[], bool] | None = None
+    left = False  # what the user has left is not waited for
 
     def is_alive(self) -> bool:
+        if self.left:
+            return False
         if self.is_there is not None:
             return self.is_there()
         return bool(self.hb_channel.is_beating())
@@ -198,12 +198,13 @@ class Shell(ZMQTerminalInteractiveShell):
         self._interrupts = 0
         try:
             super().run_cell(cell, store_history)
-        except _Left:
-            _write("\n")
-            self.ask_exit()
         finally:
             self._running = self._executing = False
-        self._is_gone()
+        if self.client.left:
+            _write("\n")
+            self.ask_exit()
+        else:
+            self._is_gone()
 
     def _is_gone(self) -> bool:
         """Whether the kernel is; if so, this was the last prompt."""
@@ -232,26 +233,37 @@ class Shell(ZMQTerminalInteractiveShell):
 
     def handle_sigquit(self, *_: object) -> None:
         """Ctrl-\\: leave the cell that runs to itself. At the prompt, it is a key."""
-        if self._running:
-            raise _Left
+        # An exception would be lost where it is raised in a callback from C.
+        self.client.left = self._running
 
     def handle_input_request(self, msg_id: str, timeout: float = 0.1) -> None:
-        if not self.client.stdin_channel.socket.poll(int(timeout * 1000)):
-            raise Empty
-        # Reading a line blocks: look from a handler whether anybody still wants it.
-        before = signal.signal(signal.SIGALRM, self._end_input)
-        signal.setitimer(signal.ITIMER_REAL, _WATCH, _WATCH)
-        try:
-            super().handle_input_request(msg_id, timeout=0)
-        except KeyboardInterrupt:
-            pass  # it came just before or after the line was read
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        """
+        Read the line that a cell asks for, if one does; ``Empty`` if not.
 
-    def _end_input(self, *_: object) -> None:
-        if not self.client.is_alive():
-            raise KeyboardInterrupt
+        Until the cell is interrupted or has ended, or the kernel is gone.
+        """
+        request = self.client.stdin_channel.get_msg(timeout=timeout)
+        self.handle_iopub(msg_id)  # what was printed before comes first
+        if request["parent_header"].get("msg_id") != msg_id:
+            return
+        interrupts = self._interrupts
+
+        def is_wanted() -> bool:
+            return self._interrupts == interrupts and self._is_asked()
+
+        content = request["content"]
+        line = read_line(
+            content["prompt"],
+            hidden=content.get("password", False),
+            is_wanted=is_wanted,
+        )
+        if line is not None and self._is_asked():
+            self.client.input(line)
+
+    def _is_asked(self) -> bool:
+        if self.client.shell_channel.msg_ready():
+            return False  # the cell has ended
+        return self.client.is_alive() and not self.client.stdin_channel.msg_ready()
 
     # -- Output
 
