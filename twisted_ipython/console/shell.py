@@ -12,6 +12,7 @@ Thread:
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
@@ -197,6 +198,12 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         finally:
             self.user_ns = namespace
         namespace.own.update(own)
+
+    def init_history(self) -> None:
+        super().init_history()
+        # IPython 9 keeps them on the class: for good, and for the next console.
+        manager: Any = self.history_manager
+        manager.outputs = defaultdict(list)
 
     def init_builtins(self) -> None:
         self.builtin_trap = NoBuiltinTrap(shell=self)
