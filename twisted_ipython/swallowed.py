@@ -8,14 +8,21 @@ the cell would go on as if nothing had been.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
 from twisted.internet import defer
+from twisted.python.failure import Failure
 
 from . import bridge
+from .internals.twisted import deferred_failing_in, mark_handled
+from .stops import CellStop
+
+# Of code whose frames "return", for a tracer, at each await or yield.
+_SUSPENDS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 # Their code catches everything that the code it calls raises.
 _CATCHING = {defer.__file__, bridge.__file__}
@@ -25,8 +32,8 @@ def raise_again(
     error: Callable[[], BaseException], bottom: CodeType
 ) -> Callable[[], None]:
     """
-    Raise ``error()`` at the next line of the cell's code, if what is raised now
-    comes up where it would be put aside; else, do nothing.
+    Raise ``error()`` at the next line of the cell's code, or where that returns, if what
+    is raised now comes up where it would be put aside; else, do nothing.
 
     Args:
         bottom: The code of the driver's frame, below the cell's.
@@ -45,11 +52,18 @@ def raise_again(
     if catching is None:
         return lambda: None
     own = [each for each in frames[:catching] if not _is_shell(each)]
+    found = [deferred_failing_in(each) for each in frames[catching:]]
+    failing = [deferred for deferred in found if deferred is not None]
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if event != "line":
+        returns = event == "return" and not frame.f_code.co_flags & _SUSPENDS
+        if event != "line" and not returns:
             return trace
         call_off()
+        for deferred in failing:  # it is put aside there no more
+            result = getattr(deferred, "result", None)
+            if isinstance(result, Failure) and isinstance(result.value, CellStop):
+                mark_handled(deferred, result)
         raise error()
 
     before = sys.gettrace()

@@ -382,6 +382,15 @@ def unwrapped(served: Any) -> Any:
     return served
 
 
+def deferred_failing_in(frame: FrameType) -> Deferred[Any] | None:
+    """The Deferred that will hold what is raised above ``frame``, which is running."""
+    if frame.f_code is Deferred._runCallbacks.__code__:
+        return frame.f_locals.get("current")
+    if frame.f_code is defer._inlineCallbacks.__code__:
+        return getattr(frame.f_locals.get("status"), "deferred", None)
+    return None
+
+
 def mark_handled(deferred: Deferred[Any], failure: Failure) -> None:
     """Tell Twisted that somebody has got ``failure``, if it holds that still."""
     info = deferred._debugInfo
