@@ -10,9 +10,11 @@ from types import FrameType
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.session import Session
 
 from .reading import AINPUT
 from .requests import Request
+from .streams import Stream
 
 
 class Order:
@@ -120,12 +122,15 @@ def is_in_cell(frame: FrameType | None, names: dict[str, Any]) -> bool:
     Whether ``frame`` is of a cell's code, or of what that has called.
 
     IPython's own code before and after it is not: an exception there would be taken
-    for an error of IPython's.
+    for an error of IPython's. Nor is the sending of what the cell prints or shows: it
+    would break off in the midst of a message.
 
     Args:
         names: The globals that cells run with.
     """
     while frame is not None:
+        if frame.f_code in _SENDING:
+            return False
         below = frame.f_back
         if (
             below is not None
@@ -154,6 +159,7 @@ def _binds_input(node: ast.AST) -> bool:
         return (node.asname or node.name) == "input"
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return isinstance(node, kinds) and node.name == "input"
+_SENDING = {Session.send.__code__, Stream.write.__code__, Stream.flush.__code__}
 
 
 class AwaitedInput(ast.NodeTransformer):

@@ -149,6 +149,8 @@ class Unfinished:
                 return
             if cell.running:
                 cell.remind()
+                # From when it runs no more: it may have ended just now.
+                began = self._loop.time()
                 continue
             waited = self._loop.time() - began
             if waited > LET_GO_AFTER and not let_go:
