@@ -32,3 +32,14 @@ class CellInterrupted(KeyboardInterrupt, CellStop):
 # What a person reads is the name of the built-in exception: that is what was
 # asked for, and what `except KeyboardInterrupt` in a cell catches.
 CellInterrupted.__name__ = CellInterrupted.__qualname__ = "KeyboardInterrupt"
+
+
+class LeftoverInterrupted(CellStop):
+    """
+    Thrown into what a cell has left behind, where that holds the reactor.
+
+    No KeyboardInterrupt: asyncio would end its loop with it.
+    """
+
+    def __str__(self) -> str:
+        return "what a cell had left held the reactor, and was interrupted"

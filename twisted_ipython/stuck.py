@@ -61,12 +61,13 @@ def _user_frames(thread_id: int) -> Iterator[FrameType]:
     """The frames of the user's code, the innermost first."""
     frame = sys._current_frames().get(thread_id)
     while frame is not None:
-        if not _is_library(frame.f_code.co_filename):
+        if not is_library(frame.f_code.co_filename):
             yield frame
         frame = frame.f_back
 
 
-def _is_library(filename: str) -> bool:
+def is_library(filename: str) -> bool:
+    """Whether it is no code of the user's: Python's, Twisted's, IPython's, ours."""
     if is_machinery(filename) or filename.startswith("<frozen"):
         return True
     if os.sep + "site-packages" + os.sep in filename:

@@ -12,6 +12,7 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.session import Session
 
+from ..stuck import is_library
 from .reading import AINPUT
 from .requests import Request
 from .streams import Stream
@@ -159,6 +160,33 @@ def _binds_input(node: ast.AST) -> bool:
         return (node.asname or node.name) == "input"
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return isinstance(node, kinds) and node.name == "input"
+
+
+def is_left_by(frame: FrameType | None, files: set[str]) -> bool:
+    """
+    Whether the reactor has called, and is now in, what was left by cells.
+
+    Not if it has called the application, and that what a cell has defined.
+
+    Args:
+        frame: The innermost of the reactor thread.
+        files: The names that the cells were compiled under.
+    """
+    outermost = None
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if is_library(name):
+            if frame.f_code.co_name in _LOOPS:
+                break
+        else:
+            outermost = name
+        frame = frame.f_back
+    return outermost in files
+
+
+# What calls whatever is due: Twisted's reactors, asyncio's loop.
+_LOOPS = {"mainLoop", "runUntilCurrent", "_run_once"}
+
 _SENDING = {Session.send.__code__, Stream.write.__code__, Stream.flush.__code__}
 
 

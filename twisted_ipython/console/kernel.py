@@ -29,7 +29,7 @@ from .clients import Client, Clients, peer_of
 from .comms import complaints_to
 from .executing import Order, run_cell
 from .places import Places
-from .reactor_side import ReactorSide
+from .reactor_side import ReactorSide, tell_from
 from .requests import REQUEST, Request
 from .running import ConsoleCell
 from .shell import LiveShell
@@ -39,6 +39,10 @@ from .unfinished import Unfinished, date_of
 
 # Seconds that the reactor has to answer what a frontend asks beside cells.
 ANSWER_WITHIN = 2.0
+
+# Seconds that the reactor has to answer after an interrupt, before what the client's
+# cells have left there is interrupted.
+FREE_AFTER = 0.08
 
 # Seconds after which a cell that has the reactor thread says so, and of a look.
 LONG_TURN = 1.0
@@ -67,11 +71,15 @@ class Lane:
         lock: Held by the one that runs.
         dropped: Those that came before this number are not run: one before them has
             failed.
+        files: The names that they were compiled under.
+        freeing: Whether it is being seen whether what they have left holds the reactor.
     """
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.dropped = 0
+        self.files: set[str] = set()
+        self.freeing = False
 
 
 class LiveKernel(IPythonKernel):
@@ -91,6 +99,7 @@ class LiveKernel(IPythonKernel):
         clients: Clients,
         new_cell: Callable[..., ConsoleCell],
         where: Callable[[], str],
+        break_in: Callable[[set[str]], object],
         audit: Callable[[Request, str, float], object],
         banner: str,
     ) -> None:
@@ -98,6 +107,8 @@ class LiveKernel(IPythonKernel):
         Args:
             new_cell: Makes a cell for the reactor thread.
             where: Gives the stack of the reactor thread.
+            break_in: Interrupts what cells have left that holds the reactor; takes the
+                names of their files.
             audit: Told of each cell that has ended: its request, how, and the
                 seconds that it took.
         """
@@ -107,6 +118,7 @@ class LiveKernel(IPythonKernel):
         self._places = places
         self._new_cell = new_cell
         self._where = where
+        self._break_in = break_in
         self._audit = audit
         self._lanes: dict[str, Lane] = {}
         self._serial = 0
@@ -297,6 +309,8 @@ class LiveKernel(IPythonKernel):
     def _start(self, request: Request, order: Order) -> Unfinished:
         unfinished = Unfinished(request, order, self._loop, self._show_error)
         self.cells.append(unfinished)
+        name = self.shell.compile.get_code_name(order.code, order.code, request.number)
+        self._lanes[request.session].files.add(name)
         if is_thread_cell(order.code):
             unfinished.cell = ThreadCell(
                 self.shell,
@@ -361,6 +375,23 @@ class LiveKernel(IPythonKernel):
         self.session.send(
             stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident
         )
+        lane = self._lanes.get(request.session)
+        if lane is not None:
+            await self._free_reactor(lane)
+
+    async def _free_reactor(self, lane: Lane) -> None:
+        """If what a client's cells have left holds the reactor, interrupt that."""
+        if lane.freeing:
+            return
+        lane.freeing = True
+        answered = asyncio.Event()
+        self._reactor_side.call(tell_from, self._loop, answered.set)
+        try:
+            await asyncio.wait_for(answered.wait(), FREE_AFTER)
+        except asyncio.TimeoutError:
+            self._break_in(lane.files)
+        finally:
+            lane.freeing = False
 
     def interrupt(self, request: Request) -> None:
         """Stop the cell that an interrupt is meant for, if there is one."""

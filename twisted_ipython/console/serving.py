@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any
 
 from ..internals.cpython import no_filters_added
+from ..stops import LeftoverInterrupted
 from .clients import Client, Clients
 from .collecting import no_full_collection
 from .directory import KERNEL_FILE, write_json
@@ -81,6 +82,8 @@ class Serving:
         self._host: Any = None
         self._stopping = False
         self._loop: AbstractEventLoop | None = None
+        self._breaking: set[str] | None = None
+        self._is_left_by: Callable[..., bool] = lambda *args: False
         self._ended: asyncio.Event | None = None
 
     def run(self, opened: Callable[[], object]) -> None:
@@ -134,9 +137,23 @@ class Serving:
         Thread:
             Reactor thread, in a signal handler.
         """
+        files, self._breaking = self._breaking, None
         cell = None if self._host is None else self._host.running
         if cell is not None:
             cell.signalled_at(frame)
+        elif files is not None and self._is_left_by(frame, files):
+            raise LeftoverInterrupted
+
+    def _break_in(self, files: set[str]) -> None:
+        """
+        Interrupt what the cells that were compiled under these names have left, if
+        the reactor thread is in there.
+
+        Not where signals don't reach that thread: it could be elsewhere by then.
+        """
+        if self._plan.send_signal is not None and self._host.running is None:
+            self._breaking = files
+            self._plan.send_signal()
 
     @property
     def clients(self) -> int:
@@ -259,9 +276,10 @@ class Serving:
             self._sockets.watch(channel, clients.disconnected)
 
         from .contained import Containment
-        from .executing import is_in_cell
+        from .executing import is_in_cell, is_left_by
         from .running import ConsoleCell
 
+        self._is_left_by = is_left_by
         names = kernel.shell.user_global_ns
         containment = Containment(reactor_loop, plan.reactor, plan.context)
 
@@ -291,6 +309,7 @@ class Serving:
             clients,
             new_cell,
             self._where,
+            self._break_in,
             plan.cell_ended,
             plan.banner,
         )
