@@ -133,10 +133,10 @@ def is_in_cell(frame: FrameType | None, names: dict[str, Any]) -> bool:
         if frame.f_code in _SENDING:
             return False
         below = frame.f_back
-        if (
-            below is not None
-            and below.f_code is InteractiveShell.run_code.__code__
-            and frame.f_globals is names
+        if below is not None and (
+            (below.f_code is _RUNNING and frame.f_globals is names)
+            or below.f_code is _EVALUATING
+            or (below.f_code is run_cell.__code__ and frame.f_code is _TRANSFORMING)
         ):
             return True
         frame = below
@@ -160,6 +160,11 @@ def _binds_input(node: ast.AST) -> bool:
         return (node.asname or node.name) == "input"
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return isinstance(node, kinds) and node.name == "input"
+
+
+_RUNNING = InteractiveShell.run_code.__code__
+_EVALUATING = InteractiveShell.user_expressions.__code__  # catches what comes up in it
+_TRANSFORMING = InteractiveShell.transform_cell.__code__  # a long text takes its time
 
 
 def is_left_by(frame: FrameType | None, files: set[str]) -> bool:
