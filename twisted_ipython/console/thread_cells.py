@@ -130,7 +130,8 @@ class ThreadCell:
             if isinstance(failed, SyntaxError) and failed.filename is None:
                 shell.showsyntaxerror()
             else:
-                shell.showtraceback()
+                # None of IPython's frames is above the cell's, to be left out.
+                shell.showtraceback(tb_offset=0)
         return reply(shell, request, order, error)
 
     def _execute(self, code: str, count: int) -> None:
@@ -138,7 +139,9 @@ class ThreadCell:
         if not code:
             print(self._where(), end="")
             return
-        self.request.cell = code = shell.transform_cell(code)
+        # IPython takes empty lines away from above, by which lines are counted.
+        above = code[: len(code) - len(code.lstrip())].count("\n")
+        self.request.cell = code = "\n" * above + shell.transform_cell(code)
         name = shell.compile.cache(code, count, raw_code=self._order.code)
         tree = shell.transform_ast(shell.compile.ast_parse(code, filename=name))
         for node in tree.body:
