@@ -546,6 +546,16 @@ def test_error(client: BlockingKernelClient) -> None:
     )
 
 
+def test_error_in_a_thread_cell(client: BlockingKernelClient) -> None:
+    """Its traceback has the cell's own frames, from the first one on."""
+    cell = run(client, "%%thread\ndef divide(x):\n    return x / 0\ndivide(1)")
+
+    assert cell.only_error.lines == [
+        (4, "divide(1)"),
+        (3, "return x / 0"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("code", "name"),
     [
