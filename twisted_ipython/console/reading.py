@@ -102,16 +102,18 @@ class Reading:
 
     def read(self, request: Request, prompt: str, secret: bool) -> str:
         """The same, for a thread that can wait."""
+        if not request.allows_input:
+            raise NoInput(NOT_ALLOWED)
         asked = asyncio.run_coroutine_threadsafe(
             self.ask(request, prompt, secret), self._loop
         )
         try:
-            while True:  # in slices, so that an interrupt is heard
-                try:
-                    return asked.result(0.1)
-                except concurrent.futures.TimeoutError:
-                    if asked.done():
-                        raise
+            while not asked.done():  # in slices, so that an interrupt is heard
+                concurrent.futures.wait([asked], 0.1)
+            error = asked.exception()
+            if error is not None:
+                raise error.with_traceback(None)  # the frames are not the user's
+            return asked.result()
         finally:
             asked.cancel()
 
