@@ -310,7 +310,7 @@ class LiveKernel(IPythonKernel):
         unfinished = Unfinished(request, order, self._loop, self._show_error)
         self.cells.append(unfinished)
         name = self.shell.compile.get_code_name(order.code, order.code, request.number)
-        self._lanes[request.session].files.add(name)
+        self._lanes.setdefault(request.session, Lane()).files.add(name)
         if is_thread_cell(order.code):
             unfinished.cell = ThreadCell(
                 self.shell,

@@ -15,8 +15,8 @@ import sys
 import threading
 import uuid
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from importlib import import_module
@@ -96,7 +96,7 @@ class Serving:
         with self._undo:
             if self._stopping:
                 return
-            with no_full_collection(), no_filters_added():
+            with _imports():
                 kernel = self._open()
                 if not self._stopping:
                     connection = self._sockets.connection(self._session.key)
@@ -387,6 +387,17 @@ def _warm_up(shell: Any) -> None:
         shell.InteractiveTB.structured_traceback(*sys.exc_info())
     shell.inspector.info(_warm_up)
     shell.display_formatter.format(None)
+
+
+@contextmanager
+def _imports() -> Iterator[None]:
+    """Around the opening: what the imports of the first one do to the process."""
+    with no_filters_added():
+        if "ipykernel.ipkernel" in sys.modules:
+            yield
+        else:
+            with no_full_collection():
+                yield
 
 
 def _user() -> str:

@@ -226,7 +226,8 @@ class Shell(ZMQTerminalInteractiveShell):
                 message = self.client.session.msg("interrupt_request", content={})
                 self.client.control_channel.send(message)
                 self._interrupts += 1
-                if self._interrupts == 2:  # written past sys.stdout, as a handler must
+                # Each time again: a terminal drops what it has not shown at a Ctrl-C.
+                if self._interrupts >= 2:  # past sys.stdout, as a handler must
                     os.write(sys.stdout.fileno(), NOT_INTERRUPTED)
             finally:
                 self._interrupting = False
