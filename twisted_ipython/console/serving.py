@@ -377,7 +377,11 @@ _LATER = (
 
 
 def _warm_up(shell: Any) -> None:
-    """Have that imported now. In a cell, the reactor would wait for it."""
+    """
+    Have that imported now, if it was not. In a cell, the reactor would wait for it.
+    """
+    if all(name in sys.modules for name in _LATER):
+        return
     for name in _LATER:
         with suppress(ImportError):
             import_module(name)
