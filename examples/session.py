@@ -3,17 +3,24 @@ Play a session at a terminal, and print what the screen shows.
 
     python examples/session.py web 'greeting' 'greeting = "Bonjour"'
 
-attaches to the application ``web``, types each line at a prompt, and leaves. Needs
-pexpect and pyte, a terminal emulator.
+attaches to the application ``web``, types each line at a prompt, and leaves. For
+documents, so that what they show is what is to be seen. Needs pexpect, and pyte, a
+terminal emulator.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
 import sys
+import time
 
 import pexpect
 import pyte
+
+from twisted_ipython.console.directory import applications
 
 ROWS, COLUMNS = 60, 84
 
@@ -85,6 +92,35 @@ class Session:
             row, column = self._screen.cursor.y + 1, self._screen.cursor.x + 1
             self._program.send(f"\x1b[{row};{column}R")
         return True
+
+
+def start(path: str, port: int) -> subprocess.Popen[bytes]:
+    """
+    Run an application file under twistd; gives its process, once its console can be
+    attached to.
+
+    Args:
+        port: What it finds in the environment as ``PORT``.
+    """
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from twisted.scripts.twistd import run; run()"),
+            *("--nodaemon", "--pidfile=", "--logfile=" + os.devnull, "--python", path),
+        ],
+        env={**os.environ, "PORT": str(port)},
+    )
+    while process.pid not in [each.pid for each in applications()]:
+        if process.poll() is not None:
+            raise RuntimeError(f"{path} has ended")
+        time.sleep(0.05)
+    return process
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def play(target: str, *cells: str) -> str:
