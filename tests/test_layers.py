@@ -76,6 +76,7 @@ LAYERS = {
         "console.collecting",
         "console.comms",
         "console.executing",
+        "console.history",
         "console.kernel",
         "console.namespace",
         "console.serving",

@@ -29,6 +29,7 @@ from traitlets import Type
 from ..internals.shell_errors import SeenErrors
 from ..tracebacks import HiddenFrames
 from .executing import text_of, with_awaited_input
+from .history import LiveHistory
 from .namespace import Namespace
 from .requests import current
 from .thread_cells import thread_magic
@@ -176,6 +177,10 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
             if "input" not in self.user_ns:
                 node = with_awaited_input(node)
         return node
+
+    def init_history(self) -> None:
+        self.history_manager = LiveHistory(shell=self, parent=self)
+        self.configurables.append(self.history_manager)  # type: ignore[arg-type]
 
     # -- Without traces ----------------------------------------------------
 
