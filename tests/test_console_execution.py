@@ -189,6 +189,30 @@ def test_semicolon_hides_the_result_of_its_own_cell(attach: Attach) -> None:
     assert shown.result == "'shown'"
 
 
+def test_inputs_stay_with_their_numbers(attach: Attach) -> None:
+    """
+    Also after ``exit``, which IPython does not keep; after a cell that was dropped
+    before the reactor came to it; and for one that is overtaken by a ``%%thread`` cell.
+    """
+    one, other = attach(), attach()
+    run(one, "exit")
+    assert ok(one, "'after exit' and In[-1]").result == repr("'after exit' and In[-1]")
+    spins = start(one, "go_on = False\nwhile not go_on: pass").wait_until_running()
+    dropped = start(other, "never").wait_until_running()
+    interrupt(other)
+    dropped.wait()
+    overtaken = start(other, "'overtaken'").wait_until_running()
+    overtakes = ok(attach(), "%%thread\ngo_on = True")
+    for cell in (spins, overtaken):
+        cell.wait().succeeded()
+
+    assert dropped.only_error.ename == "KeyboardInterrupt"
+    for cell in (spins, overtaken, overtakes):
+        assert ok(one, f"In[{cell.execution_count}]").result == repr(cell.source)
+    last = ok(one, "len(In) - 1")
+    assert last.result == str(last.execution_count)
+
+
 # -- user_expressions ------------------------------------------------------------------
 
 
