@@ -263,8 +263,8 @@ class RunningApplication:
         """Disconnect a client, if it isn't."""
         if client.attached in self._attached:
             client.attached.pump(0)
-            client.stop_channels()
             self._attached.remove(client.attached)
+            disconnect(client)
 
     # -- Ending it ---------------------------------------------------------
 
@@ -282,7 +282,7 @@ class RunningApplication:
     def kill(self) -> None:
         """End it and remove what it made, whatever it does."""
         for attached in self._attached:
-            attached.client.stop_channels()
+            disconnect(attached.client)
         self._attached.clear()
         if self.alive:
             self.process.kill()
@@ -361,10 +361,21 @@ class Attached(Kernel):
         self.application.leave(self.client)
 
 
+def disconnect(client: BlockingKernelClient) -> None:
+    """Close what it has open; its own ``stop_channels`` leaves the context."""
+    client.stop_channels()
+    client.context.destroy(linger=0)
+
+
 def start(client: BlockingKernelClient, code: str, **options: Any) -> Cell:
     """Send a cell and do not wait; for the options see ``Kernel.start``."""
     cell: Cell = client.attached.start(code, **options)
     return cell
+
+
+def begun(client: BlockingKernelClient, code: str, **options: Any) -> Cell:
+    """Send a cell and wait until its code runs: the kernel announces it before that."""
+    return start(client, f"print('begun')\n{code}", **options).wait_for_output("begun")
 
 
 def run(

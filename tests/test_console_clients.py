@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from applications import REACTORS, RunningApplication, interrupt, ok, run, start
+from applications import REACTORS, RunningApplication, begun, interrupt, ok, run, start
 from kernels import Cell, Message
 
 Attach = Callable[..., BlockingKernelClient]
@@ -183,7 +183,7 @@ def test_names_are_shared(attach: Attach) -> None:
 def test_awaiting_cell_does_not_hold_up_others(attach: Attach) -> None:
     """Of a stock client that knows nothing of subshells; nor a ``%%thread`` cell."""
     one, two, three = attach(), attach(), attach()
-    awaits = start(one, FOREVER).wait_until_running()
+    awaits = begun(one, FOREVER)
     threaded = start(
         two, "%%thread\nimport time\nwhile not globals().get('go_on'): time.sleep(0.01)"
     ).wait_until_running()
@@ -220,7 +220,7 @@ def test_requests_beside_cells_are_answered_while_one_awaits(
     client: BlockingKernelClient,
 ) -> None:
     """Completion, inspection and history of the client whose own cell awaits."""
-    cell = start(client, FOREVER).wait_until_running()
+    cell = begun(client, FOREVER)
 
     assert "tick" in client.attached.complete("tic")
     inspected = client.attached.ask(
@@ -238,8 +238,8 @@ def test_requests_beside_cells_are_answered_while_one_awaits(
 def test_interrupt_stops_the_askers_cell_alone(attach: Attach) -> None:
     """Whichever began last."""
     one, other = attach(), attach()
-    first = start(one, FOREVER).wait_until_running()
-    second = start(other, FOREVER).wait_until_running()
+    first = begun(one, FOREVER)
+    second = begun(other, FOREVER)
     interrupt(one)
     first.wait(10)
 
@@ -254,7 +254,7 @@ def test_interrupt_by_who_has_no_cell_that_runs(attach: Attach) -> None:
     """A client whose cells have ended stops no other's."""
     one, other = attach(), attach()
     ok(other, "1")
-    cell = start(one, FOREVER).wait_until_running()
+    cell = begun(one, FOREVER)
     interrupt(other)
     other.attached.ask("kernel_info_request", {}, "control")
 
@@ -266,9 +266,9 @@ def test_interrupt_by_who_has_no_cell_that_runs(attach: Attach) -> None:
 def test_interrupt_while_anothers_cell_has_the_reactor_thread(attach: Attach) -> None:
     """The asker gets its prompt back; the cell that runs is not hit."""
     one, other = attach(), attach()
-    awaits = start(other, FOREVER).wait_until_running()
-    spins = start(one, "go_on = False\nwhile not go_on: pass\n'not hit'")
-    spins.wait_until_running()
+    awaits = begun(other, FOREVER)
+    ok(one, "go_on = False")
+    spins = begun(one, "while not go_on: pass\n'not hit'")
     at = interrupt(other)
     awaits.wait(10)
 
@@ -287,8 +287,8 @@ def test_manager_stops_the_newest_cell_of_its_own_process(
     of the process that it comes from, and no other.
     """
     one, two, manager = attach(), attach(), attach()
-    first = start(one, FOREVER).wait_until_running()
-    second = start(two, FOREVER).wait_until_running()
+    first = begun(one, FOREVER)
+    second = begun(two, FOREVER)
     theirs = other_process.start(FOREVER)
     interrupt(manager)
     second.wait(10)
@@ -310,7 +310,7 @@ def test_manager_of_another_process_stops_nothing_here(
     client: BlockingKernelClient, other_process: OtherProcess
 ) -> None:
     """Where its own process has no cell that runs."""
-    cell = start(client, FOREVER).wait_until_running()
+    cell = begun(client, FOREVER)
     assert other_process.order("interrupt", "manager") == "ok"
 
     assert still_runs(cell)
@@ -322,7 +322,7 @@ def test_interrupt_older_than_the_cell_is_ignored(
     client: BlockingKernelClient,
 ) -> None:
     """By the dates of their headers: it was meant for a cell that has ended."""
-    cell = start(client, FOREVER).wait_until_running()
+    cell = begun(client, FOREVER)
     message = client.session.msg("interrupt_request", {})
     message["header"]["date"] = datetime.now(timezone.utc) - timedelta(seconds=60)
     client.control_channel.send(message)
@@ -339,7 +339,7 @@ def test_interrupt_without_a_date_is_carried_out(
     client: BlockingKernelClient, date: object
 ) -> None:
     """A frontend that does not say when is not left without interrupts."""
-    cell = start(client, FOREVER).wait_until_running()
+    cell = begun(client, FOREVER)
     message = client.session.msg("interrupt_request", {})
     message["header"]["date"] = date
     client.control_channel.send(message)
@@ -435,7 +435,7 @@ def test_each_cell_is_noted(attach: Attach) -> None:
     awaits.wait()
     run(client, "2; 1 / 0")
     run(client, "%%thread\n3")
-    stopped = start(client, f"4; {FOREVER}").wait_until_running()
+    stopped = begun(client, f"4; {FOREVER}")
     interrupt(client)
     stopped.wait()
     first = client.attached.request("execute_request", {"code": "5; no_such_name"})
@@ -462,7 +462,7 @@ def test_each_cell_is_noted(attach: Attach) -> None:
         ("1; await sleep(0.2)", "ok"),
         ("2; 1 / 0", "ZeroDivisionError"),
         ("%%thread\n3", "ok"),
-        (f"4; {FOREVER}", "KeyboardInterrupt"),
+        (stopped.source, "KeyboardInterrupt"),
         ("5; no_such_name", "NameError"),
         ("6; never", "aborted"),
     ]

@@ -12,7 +12,7 @@ import jupyter_kernel_test
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from applications import QUIET_APPLICATION, RunningApplication
+from applications import QUIET_APPLICATION, RunningApplication, disconnect
 
 PATIENCE = 15.0
 """Seconds that the suite waits for a message, for which it gives 0.1 itself."""
@@ -142,5 +142,5 @@ class TestWelcome(jupyter_kernel_test.IopubWelcomeTests):
 
     @classmethod
     def tearDownClass(cls) -> None:
-        cls.kc.stop_channels()
+        disconnect(cls.kc)
         cls.application.kill()

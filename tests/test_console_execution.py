@@ -5,13 +5,14 @@ errors. On each reactor; the application says nothing meanwhile (``application``
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from applications import RunningApplication, interrupt, ok, run, start
+from applications import RunningApplication, begun, interrupt, ok, run, start
 from kernels import Cell, Message
 
 Attach = Callable[..., BlockingKernelClient]
@@ -90,9 +91,11 @@ def test_cells_are_numbered_through(attach: Attach) -> None:
 def test_overlapping_cells_keep_their_numbers(attach: Attach) -> None:
     """A cell that is overtaken shows, and keeps, its result under its own number."""
     one, other = attach(), attach()
-    slow = start(one, "await sleep(0.4, 'slow')").wait_until_running()
+    ok(one, "gate = defer.Deferred()")
+    slow = begun(one, "await gate\n'slow'")
     quick = ok(other, "'quick'")
     assert not slow.done
+    ok(other, "gate.callback(None)")
     slow.wait()
 
     assert slow.execution_count is not None and quick.execution_count is not None
@@ -101,9 +104,9 @@ def test_overlapping_cells_keep_their_numbers(attach: Attach) -> None:
         (shown,) = messages(cell, "execute_result")
         assert shown.content["execution_count"] == cell.execution_count
         n = cell.execution_count
-        assert ok(one, f"Out[{n}] == _{n}, Out[{n}], In[{n}], _i{n}").result == repr(
-            (True, cell.result and eval(cell.result), cell.source, cell.source)
-        )
+        found = one.attached.value(f"(Out[{n}], _{n}, In[{n}], _i{n})")
+        value = ast.literal_eval(str(cell.result))
+        assert found == (value, value, cell.source, cell.source)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,8 @@ def test_inputs_stay_with_their_numbers(attach: Attach) -> None:
     one, other = attach(), attach()
     run(one, "exit")
     assert ok(one, "'after exit' and In[-1]").result == repr("'after exit' and In[-1]")
-    spins = start(one, "go_on = False\nwhile not go_on: pass").wait_until_running()
+    ok(one, "go_on = False")
+    spins = begun(one, "while not go_on: pass")
     dropped = start(other, "never").wait_until_running()
     interrupt(other)
     dropped.wait()
@@ -254,9 +258,11 @@ def test_user_expressions_of_a_failed_cell(client: BlockingKernelClient) -> None
 def test_error_aborts_the_clients_own_waiting_cells(attach: Attach) -> None:
     """Those it had sent by then; not those of others, nor its later ones."""
     one, other = attach(), attach()
-    fails = send(one, "await sleep(0.3)\n1 / 0")
+    ok(one, "gate = defer.Deferred()")
+    fails = send(one, "await gate\n1 / 0")
     waiting = [send(one, f"ran_{n} = 1") for n in range(3)]
-    others = send(other, "ran_other = 1")
+    one.attached.ask("kernel_info_request", {})  # it has them all
+    others = send(other, "ran_other = 1; gate.callback(None)")
     one.attached.wait_until(lambda: all(cell.done for cell in (fails, *waiting)))
     other.attached.wait_until(lambda: others.done)
 
@@ -273,7 +279,7 @@ def test_error_that_aborts_nothing(
     client: BlockingKernelClient, options: dict[str, Any]
 ) -> None:
     """``stop_on_error=False`` leaves the next ones; so does a silent cell."""
-    fails = send(client, "await sleep(0.2)\n1 / 0", **options)
+    fails = send(client, "1 / 0", **options)
     follows = send(client, "'followed'")
     client.attached.wait_until(lambda: fails.done and follows.done)
 
@@ -637,7 +643,7 @@ def test_errors_of_overlapping_cells(attach: Attach) -> None:
 
 def test_execute_on_the_control_channel(client: BlockingKernelClient) -> None:
     """It is run beside the client's cells, in the reactor thread, and answered there."""
-    awaits = start(client, "await sleep(600)").wait_until_running()
+    awaits = begun(client, "await sleep(600)")
     cell = send(
         client, "import threading\nthreading.current_thread().name", channel="control"
     )

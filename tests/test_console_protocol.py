@@ -20,7 +20,7 @@ import zmq
 from jupyter_client import BlockingKernelClient
 from jupyter_client.session import Session
 
-from applications import RunningApplication, interrupt, ok, run, start
+from applications import RunningApplication, begun, interrupt, ok, run
 from kernels import Message
 
 Attach = Callable[..., BlockingKernelClient]
@@ -215,7 +215,7 @@ def test_heartbeat(
 ) -> None:
     """It gives back what it gets, also while a cell has the reactor thread."""
     file = json.loads(application.connection_file.read_text())
-    cell = start(client, "while True: pass").wait_until_running()
+    cell = begun(client, "while True: pass")
     context = zmq.Context()
     try:
         socket = context.socket(zmq.REQ)
@@ -603,7 +603,7 @@ def test_interrupt_with_nothing_running(client: BlockingKernelClient) -> None:
 
 def test_interrupt_of_an_awaiting_cell(client: BlockingKernelClient) -> None:
     """One KeyboardInterrupt, in the reply and under the cell."""
-    cell = start(client, "await sleep(600)").wait_until_running()
+    cell = begun(client, "await sleep(600)")
     interrupt(client)
     cell.wait(10)
 
@@ -621,8 +621,8 @@ def test_shutdown_is_this_client_leaving(
     the other clients go on, and nobody is told that the kernel has died.
     """
     leaving, other = attach(), attach()
-    its = start(leaving, "await sleep(600)").wait_until_running()
-    others = start(other, "await sleep(0.3, 'went on')").wait_until_running()
+    its = begun(leaving, "await sleep(600)")
+    others = begun(other, "await sleep(0.3, 'went on')")
 
     reply = ask(leaving, "shutdown_request", {"restart": restart}, channel)
 
@@ -775,7 +775,7 @@ def test_answers_while_a_cell_has_the_reactor_thread(
     What needs the reactor is answered with nothing found, within seconds; what does
     not, at once.
     """
-    cell = start(client, "while True: pass").wait_until_running()
+    cell = begun(client, "while True: pass")
     try:
         began = time.monotonic()
         assert ask(client, "kernel_info_request", {})["status"] == "ok"
