@@ -318,7 +318,7 @@ class LiveKernel(IPythonKernel):
                 order,
                 self._places,
                 self._where,
-                lambda: self._loop.call_soon_threadsafe(unfinished.ended),
+                lambda: tell_from(self._loop, unfinished.ended),
             )
         else:
             unfinished.cell = self._new_cell(
