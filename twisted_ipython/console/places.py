@@ -16,7 +16,8 @@ import pydoc
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -150,6 +151,16 @@ class Places:
                 self._uninstall()
         del self.requests[thread]
         return changed
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Around what is the application's, while a cell has this thread."""
+        request = self.requests.pop(get_ident(), None)
+        try:
+            yield
+        finally:
+            if request is not None:
+                self.requests[get_ident()] = request
 
     def put_back(self, changed: dict[Place, Any]) -> None:
         """Set again what a cell has set. In the thread that has entered."""

@@ -148,7 +148,8 @@ class ConsoleCell(Cell):
 
     def _ending(self, theirs: Any) -> Any:
         def end(number: int, frame: FrameType | None) -> None:
-            theirs(number, frame)
+            with self._places.outside():
+                theirs(number, frame)
             self._on_end()
             self._stopped, self._raised = False, True
             self._stop = self._marking(CellInterrupted)
