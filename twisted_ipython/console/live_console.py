@@ -429,8 +429,11 @@ class LiveConsole(Service):
 
         if find_spec("ipykernel") is None:
             raise CannotOpen(NO_IPYKERNEL)
-        from .auditing import Auditing
-        from .serving import Plan, Serving
+        from ..internals.cpython import no_filters_added
+
+        with no_filters_added():
+            from .auditing import Auditing
+            from .serving import Plan, Serving
 
         assert self._directory is not None
         call = self._reactor.callFromThread

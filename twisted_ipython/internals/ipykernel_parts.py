@@ -90,6 +90,13 @@ def set_comm_manager(manager: Any) -> None:
 def close_history(shell: Any) -> None:
     """Close the shell's history, and let it do nothing more at the process' end."""
     atexit.unregister(shell.atexit_operations)
+    # Not by [], which would load them.
+    scripts = dict.get(shell.magics_manager.registry, "ScriptMagics")
+    if scripts is not None:
+        atexit.unregister(scripts.kill_bg_processes)
+        end_loop = getattr(scripts, "_event_loop_finalizer", None)
+        if end_loop is not None:
+            end_loop()
     manager = shell.history_manager
     if manager is None:
         return
@@ -102,3 +109,4 @@ def close_history(shell: Any) -> None:
     save_thread = getattr(manager, "save_thread", None)
     if save_thread is not None:
         save_thread.stop()
+        atexit.unregister(save_thread.stop)
