@@ -208,6 +208,8 @@ def differences(before: Snapshot, after: Snapshot, *, while_open: bool) -> list[
                     continue
             if while_open and (part, name) in OF_CELLS:
                 continue
+            if was is None and str(now).startswith("_SixMetaPathImporter"):
+                continue  # of the module six, which finds its own parts by it
             if was is None and part == "logging" and is_null(now):
                 continue  # a logger of a module that was imported, as it comes
             if isinstance(was, list) and isinstance(now, list):
@@ -495,3 +497,14 @@ def test_warnings_of_a_cell_go_to_its_client(traced: Traced) -> None:
     traced.running.end()
     assert "of a cell'" not in traced.running.stderr
     assert "To exit" not in traced.running.said
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="IPython reads a script's output in a thread of its own, which is no cell's",
+)
+def test_what_a_script_prints_goes_to_the_client(traced: Traced) -> None:
+    """``%%bash``."""
+    client = traced.running.client()
+    cell = run(client, "%%bash\necho of a script")
+    assert cell.stdout == "of a script\n", cell.kernel.report()
