@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from applications import REACTORS, ok, run
 from services import Service
 

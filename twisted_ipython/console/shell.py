@@ -179,8 +179,11 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         return node
 
     def init_history(self) -> None:
-        self.history_manager = LiveHistory(shell=self, parent=self)
-        self.configurables.append(self.history_manager)  # type: ignore[arg-type]
+        manager: Any = LiveHistory(shell=self, parent=self)
+        # IPython 9 keeps them on the class: for good, and for the next console.
+        manager.outputs = defaultdict(list)
+        self.history_manager = manager
+        self.configurables.append(manager)
 
     # -- Without traces ----------------------------------------------------
 
@@ -203,12 +206,6 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         finally:
             self.user_ns = namespace
         namespace.own.update(own)
-
-    def init_history(self) -> None:
-        super().init_history()
-        # IPython 9 keeps them on the class: for good, and for the next console.
-        manager: Any = self.history_manager
-        manager.outputs = defaultdict(list)
 
     def init_builtins(self) -> None:
         self.builtin_trap = NoBuiltinTrap(shell=self)
