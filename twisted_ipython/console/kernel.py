@@ -389,7 +389,11 @@ class LiveKernel(IPythonKernel):
         try:
             await asyncio.wait_for(answered.wait(), FREE_AFTER)
         except asyncio.TimeoutError:
-            self._break_in(lane.files)
+            question = self._reactor_side.answering
+            if question is None:
+                self._break_in(lane.files)
+            elif self._lanes.get(question.session) is lane:
+                self._reactor_side.break_off(question)
         finally:
             lane.freeing = False
 

@@ -8,12 +8,18 @@ import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from types import FrameType
 from typing import Any, TypeVar
 
+from ..stops import CellStop
 from .places import Places
-from .requests import REQUEST
+from .requests import REQUEST, Request
 
 T = TypeVar("T")
+
+# How often a question is broken off until it ends, and the seconds between.
+BREAK_OFF_TIMES = 100
+BREAK_OFF_EACH = 0.03
 
 
 class ReactorSide:
@@ -26,10 +32,19 @@ class ReactorSide:
         The kernel's.
     """
 
-    def __init__(self, reactor: Any, thread_id: int, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        thread_id: int,
+        loop: AbstractEventLoop,
+        send_signal: Callable[[], object] | None,
+    ) -> None:
         self.reactor = reactor
         self.thread_id = thread_id
         self._loop = loop
+        self._send_signal = send_signal
+        self._answering: Request | None = None  # whose question; reactor thread
+        self._unwanted: Request | None = None  # whose question is to be broken off
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Have ``function`` called there."""
@@ -42,7 +57,7 @@ class ReactorSide:
         What ``question`` gives, called there as the code of a cell is.
 
         Args:
-            seconds: After which it is dropped, if it was not begun.
+            seconds: After which it is dropped, or broken off if it was begun.
             otherwise: What is given then.
 
         Raises:
@@ -56,30 +71,80 @@ class ReactorSide:
         def begin() -> None:
             begun.append(None)
             if not dropped:
-                context.run(self._answer, places, question, answer)
+                context.run(self.answer, places, question, answer)
 
         self.call(begin)
         await asyncio.wait([answer], timeout=seconds)
-        if not answer.done() and not begun:
+        if not answer.done() and begun:
+            # It looks at a value whose own code does not come to an end.
+            # Again and again, since IPython takes an error for an answer, and goes on.
+            for _ in range(BREAK_OFF_TIMES):
+                self.break_off(REQUEST.get())
+                await asyncio.wait([answer], timeout=BREAK_OFF_EACH)
+                if answer.done():
+                    break
+        if not answer.done():
             dropped.append(None)
             return otherwise
-        return await answer
+        try:
+            return await answer
+        except CellStop:
+            return otherwise
 
-    def _answer(
+    def break_off(self, request: Request) -> None:
+        """
+        Interrupt what is called for that question, if it is on the stack.
+
+        Not where signals don't reach the reactor thread: it could be elsewhere by then.
+        """
+        if self._send_signal is not None and self._answering is request:
+            self._unwanted = request
+            self._send_signal()
+
+    @property
+    def answering(self) -> Request | None:
+        """Whose question is on the stack of the reactor thread. Any thread."""
+        return self._answering
+
+    def signalled(self, frame: FrameType | None) -> None:
+        """
+        Raises:
+            CellStop: ``frame`` is of what is called for an unwanted question.
+
+        Thread:
+            Reactor thread, in the handler of the signal.
+        """
+        unwanted, self._unwanted = self._unwanted, None
+        if unwanted is None or self._answering is not unwanted:
+            return
+        while frame is not None:
+            below = frame.f_back
+            if below is not None and below.f_code is ReactorSide.answer.__code__:
+                if frame.f_code.co_name == "<lambda>":  # the question
+                    raise CellStop
+                return
+            frame = below
+
+    def answer(
         self, places: Places, question: Callable[[], T], answer: asyncio.Future[T]
     ) -> None:
+        """What ``ask`` has called. Reactor thread."""
         request = REQUEST.get()
         before = places.enter(request)
+        self._answering = request
         try:
             result = question()
         except BaseException as error:  # whatever the user's code raises
             failed = (
-                error if isinstance(error, Exception) else RuntimeError(repr(error))
+                error
+                if isinstance(error, (Exception, CellStop))
+                else RuntimeError(repr(error))
             )
             self._tell(answer, lambda: answer.set_exception(failed))
         else:
             self._tell(answer, lambda: answer.set_result(result))
         finally:
+            self._answering = None
             places.leave(before)
 
     def _tell(self, answer: asyncio.Future[Any], tell: Callable[[], object]) -> None:

@@ -82,6 +82,7 @@ class Serving:
         self._host: Any = None
         self._stopping = False
         self._loop: AbstractEventLoop | None = None
+        self._side: Any = None
         self._breaking: set[str] | None = None
         self._is_left_by: Callable[..., bool] = lambda *args: False
         self._ended: asyncio.Event | None = None
@@ -141,6 +142,8 @@ class Serving:
         cell = None if self._host is None else self._host.running
         if cell is not None:
             cell.signalled_at(frame)
+        elif self._side is not None and self._side.answering is not None:
+            self._side.signalled(frame)
         elif files is not None and self._is_left_by(frame, files):
             raise LeftoverInterrupted
 
@@ -242,7 +245,8 @@ class Serving:
 
         self._host, reactor_loop = _host(plan)
         kernel.shell.running = self._running
-        side = ReactorSide(plan.reactor, plan.thread_id, loop)
+        side = ReactorSide(plan.reactor, plan.thread_id, loop, plan.send_signal)
+        self._side = side
         clients = Clients(plan.attached, self._gone)
         reading = Reading(
             self._session,
