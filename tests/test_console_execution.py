@@ -208,7 +208,7 @@ def test_inputs_stay_with_their_numbers(attach: Attach) -> None:
     overtaken = start(other, "'overtaken'").wait_until_running()
     overtakes = ok(attach(), "%%thread\ngo_on = True")
     for cell in (spins, overtaken):
-        cell.wait().succeeded()
+        assert cell.wait().status == "ok", cell.kernel.report()
 
     assert dropped.only_error.ename == "KeyboardInterrupt"
     for cell in (spins, overtaken, overtakes):
