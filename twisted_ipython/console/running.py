@@ -148,9 +148,17 @@ class ConsoleCell(Cell):
 
     def _ending(self, theirs: Any) -> Any:
         def end(number: int, frame: FrameType | None) -> None:
-            with self._places.outside():
-                theirs(number, frame)
-            self._on_end()
+            # Else the kernel's thread, which this wakes, could stop it in here.
+            before, self._unstoppable = self._unstoppable, True
+            try:
+                with self._places.outside():
+                    theirs(number, frame)
+                self._on_end()
+            finally:
+                self._unstoppable = before
+            if self.abandoned is None:
+                # No time for a traceback: the first takes long to be formatted.
+                self.abandoned = lambda: None
             self._stopped, self._raised = False, True
             self._stop = self._marking(CellInterrupted)
             self.signalled_at(frame)

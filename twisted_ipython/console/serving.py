@@ -343,7 +343,10 @@ class Serving:
 
     def _application_ends(self) -> None:
         """A signal that ends the application came while a cell ran. Reactor thread."""
-        self._io_loop.add_callback_from_signal(self._interrupt_all)
+        from .reactor_side import tell_from
+
+        if self._loop is not None:
+            tell_from(self._loop, self._interrupt_all)
 
     def _interrupt_all(self) -> None:
         for cell in list(self._kernel.cells):

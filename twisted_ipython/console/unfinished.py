@@ -81,7 +81,9 @@ class Unfinished:
         assert cell is not None
         if self.reply.done():
             return
-        if cell.error is None:
+        if isinstance(cell, ConsoleCell) and cell.abandoned is not None:
+            self._fail(CellInterrupted("the application ends"))
+        elif cell.error is None:
             assert cell.outcome is not None
             self.reply.set_result(cell.outcome)
         else:
