@@ -144,15 +144,18 @@ class Unfinished:
 
     async def _see_to_it(self, cell: ConsoleCell, why_not: Callable[[], str]) -> None:
         began = self._loop.time()
-        let_go = False
+        let_go = ran = False
         for _ in range(REMINDERS):
             await asyncio.wait([self.reply], timeout=REMIND_EACH)
             if self.reply.done():
                 return
-            if cell.running:
+            runs = cell.running
+            if runs:
                 cell.remind()
-                # From when it runs no more: it may have ended just now.
-                began = self._loop.time()
+            if runs or ran or cell.done:
+                # From when it runs no more: it may have ended just now, and the news
+                # be on its way.
+                began, ran = self._loop.time(), runs
                 continue
             waited = self._loop.time() - began
             if waited > LET_GO_AFTER and not let_go:
