@@ -9,6 +9,7 @@ that it had.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from typing import Any
 from ..awaiting_cell import Cell, Message
 from ..hosts import Host
 from ..internals.cpython import (
+    end_child,
     get_signal_handler,
     set_signal_handler,
     wait_for_no_children,
@@ -111,9 +113,14 @@ class ConsoleCell(Cell):
         handlers = self._watch_for_end()
         self.turns += 1
         self.since = monotonic()
+        process = os.getpid()
         try:
             return super().step(resume, value)
         finally:
+            if os.getpid() != process:
+                # A child that the cell has forked. It has the reactor's descriptors,
+                # and would take what is meant for the application.
+                end_child(0)
             self._stop_watching(handlers)
             self._containment.leave(contained)
             ended = self._coro.cr_frame is None

@@ -15,6 +15,7 @@ from __future__ import annotations
 # enumerations and back, which takes longer than all else that is done for a cell.
 import _signal  # type: ignore[import-not-found]  # nobody's stubs have it
 import ctypes
+import os
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from typing import Any
 
 get_signal_handler = _signal.getsignal
 set_signal_handler = _signal.signal
+
+# Ends this process and nothing else: a forked child runs none of its parent's clean-up.
+end_child = os._exit
 
 # Called as set_async_exc(thread id, exception class), it makes that thread raise
 # at its next bytecode. It keeps the interpreter lock: nothing else runs between
