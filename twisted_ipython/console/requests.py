@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+import threading
 from contextvars import ContextVar
 from typing import Any
 
@@ -69,6 +70,7 @@ class Request:
         self.result_message: Any = None
         self.allows_input = False
         self.abandoned = False
+        self._end = threading.Lock()  # taken by who tells, and not given back
         self.awaits_input = False
         self.peer: tuple[int | None, int | None, int | None] = (None, None, None)
 
@@ -82,6 +84,13 @@ class Request:
     def session(self) -> str:
         """The client's session."""
         return str(self.header.get("session", ""))
+
+    def claim_end(self) -> bool:
+        """
+        Whether it is for the caller to tell how the request was ended before its
+        time: True once, for the first. Any thread.
+        """
+        return self._end.acquire(blocking=False)
 
     def flush(self) -> None:
         """Send what it has printed."""

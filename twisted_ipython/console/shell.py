@@ -27,6 +27,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 
 from ..internals.shell_errors import SeenErrors
+from ..stops import CellStop
 from ..tracebacks import HiddenFrames
 from .executing import text_of, with_awaited_input
 from .history import LiveHistory
@@ -294,11 +295,22 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         self._hidden = HiddenFrames()
 
     def showtraceback(self, *args: Any, **kwargs: Any) -> None:
-        request = current()
-        if request is not None and request.abandoned:
+        request, error = current(), sys.exc_info()[1]
+        # Not isinstance: that would ask the error for its __class__.
+        stopped = issubclass(type(error), CellStop)
+        if request is not None and (
+            request.abandoned or (stopped and not request.claim_end())
+        ):
             return  # who asked has been told how it ended
         with self.showing():
-            super().showtraceback(*args, **kwargs)
+            try:
+                super().showtraceback(*args, **kwargs)
+            except Exception:  # of the user's code, as the error's __getattribute__
+                pass
+            if error is None or request is None or request.last_traceback is not None:
+                return
+            if not issubclass(type(error), UsageError):  # that is printed
+                self.show_text(error, text_of(error))
 
     def text_of(self, error: BaseException) -> str:
         return text_of(error)

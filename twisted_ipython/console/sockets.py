@@ -40,10 +40,13 @@ class Sockets:
 
     def __init__(self, directory: Path, session: Any, io_loop: IOLoop) -> None:
         self._temporary: str | None = None
-        prefix = directory / "kernel"
+        # Other names each time: a client of a console that has closed would connect
+        # to the next by itself, whose messages it can't read.
+        name = f"kernel-{os.urandom(3).hex()}"
+        prefix = directory / name
         if len(os.fsencode(prefix)) + len("-5") > _LONGEST:
             self._temporary = tempfile.mkdtemp(prefix="twisted_ipython-")  # mode 0700
-            prefix = Path(self._temporary, "kernel")
+            prefix = Path(self._temporary, name)
         self._prefix = str(prefix)
         self._context = zmq.Context()
         self._heartbeat_context: Any = None

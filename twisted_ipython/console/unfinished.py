@@ -12,7 +12,7 @@ from typing import Any
 
 from ..awaiting_cell import Message
 from ..stops import CellInterrupted
-from .executing import Order
+from .executing import Order, text_of
 from .reactor_side import tell_from
 from .requests import Request
 from .running import ConsoleCell
@@ -25,6 +25,9 @@ GIVE_UP_AFTER = 0.22
 
 # The same for a cell in a thread of its own, which has no reactor to come to it.
 GIVE_UP_THREAD_AFTER = 1.0
+
+# The same, after that, for one that is showing what has ended it.
+LAST_AFTER = 1.0
 
 # Seconds between two looks whether the signal has reached the cell's own code, and
 # how many looks.
@@ -91,24 +94,30 @@ class Unfinished:
 
     def _fail(self, error: BaseException) -> None:
         """End it with an error that its own code has not shown."""
-        if self.reply.done():
-            return
-        name, text = type(error).__name__, str(error)
+        if not self.reply.done():
+            content = self._reply_with(error)
+            if self.request.claim_end():
+                self._show_error(self.request, content)
+
+    def _reply_with(self, error: BaseException) -> dict[str, Any]:
+        """Reply with ``error``, if there is no reply; gives its content."""
+        name, text = type(error).__name__, text_of(error)
         content = {
             "ename": name,
             "evalue": text,
             "traceback": [f"{name}: {text}" if text else name],
         }
-        self._show_error(self.request, content)
-        self.reply.set_result(
-            {
-                "status": "error",
-                **content,
-                "execution_count": self.request.number,
-                "user_expressions": {},
-                "payload": [],
-            }
-        )
+        if not self.reply.done():
+            self.reply.set_result(
+                {
+                    "status": "error",
+                    **content,
+                    "execution_count": self.request.number,
+                    "user_expressions": {},
+                    "payload": [],
+                }
+            )
+        return content
 
     # -- Stopping it -------------------------------------------------------
 
@@ -166,18 +175,24 @@ class Unfinished:
                 return
 
     def give_up(self, why: str) -> None:
-        """Reply now, if there is none; the cell ends when the reactor comes to it."""
+        """
+        Reply now, if there is none; the cell ends when the reactor comes to it.
+
+        Not while the cell itself is showing what has ended it: its reply follows.
+        """
         if self.reply.done():
+            return
+        error = CellInterrupted(
+            "the cell was told to stop, and has not done so yet; it is not "
+            f"waited for any more{why}"
+        )
+        if not self.request.claim_end():
+            self._loop.call_later(LAST_AFTER, self._reply_with, error)
             return
         self.request.abandoned = True
         if isinstance(self.cell, ConsoleCell):
             self.cell.abandoned = lambda: None
-        self._fail(
-            CellInterrupted(
-                "the cell was told to stop, and has not done so yet; it is not "
-                f"waited for any more{why}"
-            )
-        )
+        self._show_error(self.request, self._reply_with(error))
 
 
 def date_of(header: dict[str, Any]) -> datetime | None:

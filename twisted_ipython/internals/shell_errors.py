@@ -28,6 +28,11 @@ class SeenErrors:
         """Its text, which ipykernel takes by ``str``: that may be the user's code."""
         raise NotImplementedError
 
+    def show_text(self, error: BaseException, text: str) -> None:
+        """Show this of an error that can't be formatted."""
+        shell: Any = super()
+        shell._showtraceback(type(error), text, [f"{type(error).__name__}: {text}"])
+
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         shell: Any = super()
         shell._showtraceback(etype, self.text_of(evalue), stb)
