@@ -4,7 +4,7 @@ The directory of an application with a live console, and what lies in it.
     jupyter_runtime_dir()/twisted_ipython/PID/
         app.json      the application, from when the console is installed
         kernel.json   Jupyter's connection file, while the console is open
-        kernel-1 ...  the kernel's sockets, while it is open
+        kernel-*     the kernel's sockets, while it is open
         asked.json    where the reactor thread was when a signal asked to open,
                       until the reactor answers
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 
 from . import directory as files
+from .collecting import collect_if_quick
 from .directory import CLOSING, DORMANT, OPEN, OPENING, Application
 from .errors import NO_IPYKERNEL, CannotInstall, CannotOpen, Refused
 from .processes import start_of, started_at
@@ -388,8 +389,7 @@ class LiveConsole(Service):
         elif self._ending:
             done.errback(CannotOpen("the application is shutting down"))
         elif self.state == OPEN:
-            assert self._serving is not None
-            done.callback(self._serving.connection_file)
+            done.callback(self._directory / files.KERNEL_FILE)
         else:
             self._to_open.append(done)
             self._again = self.state == CLOSING
@@ -422,6 +422,10 @@ class LiveConsole(Service):
         except BaseException as error:
             call(self._has_failed, error, opened)
         else:
+            if not self._ending:
+                self._serving = None
+                del serving
+                collect_if_quick()
             call(self._has_closed)
 
     def _new_serving(self) -> Serving:
@@ -472,10 +476,10 @@ class LiveConsole(Service):
         self._update(state=OPEN)
         self._log("info", "live console of {name} opened", name=self.title)
         self._note_use()
-        assert self._serving is not None
+        assert self._directory is not None
         waiting, self._to_open = self._to_open, []
         for done in waiting:
-            done.callback(self._serving.connection_file)
+            done.callback(self._directory / files.KERNEL_FILE)
 
     def _has_failed(self, error: BaseException, opened: bool) -> None:
         text = str(error) or type(error).__name__
