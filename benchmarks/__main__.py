@@ -15,6 +15,7 @@ from pathlib import Path
 from . import inprocess, processes, routing, upstream
 from .figures import Group
 from .report import report
+from .sides import UPSTREAM_SIDE
 from .turns import FULL, QUICK, Effort, Measurements, measure_in_turns
 from .workers import own_environment, pin
 
@@ -67,11 +68,15 @@ def run(
     names: list[str] | tuple[str, ...], effort: Effort, missing: str
 ) -> list[Group]:
     """Measure the parts in ``names``."""
+
+    def measurements() -> Measurements:
+        return Measurements({UPSTREAM_SIDE: missing})
+
     groups: dict[str, Group] = {}
     together = [name for name in inprocess.SUITES if name in names]
     with own_environment() as folder:
         if together:
-            found = Measurements(missing)
+            found = measurements()
             measure_in_turns(inprocess.merged(together), effort, found, say)
             groups.update(
                 (name, inprocess.SUITES[name].group(found)) for name in together
@@ -79,7 +84,7 @@ def run(
         if "kernel" in names:
             from . import kernels  # which needs jupyter_client
 
-            groups["kernel"] = kernels.run(effort, Measurements(missing), folder, say)
+            groups["kernel"] = kernels.run(effort, measurements(), folder, say)
         for name, suite in (
             ("load", processes.load),
             ("memory", processes.memory),
@@ -88,7 +93,7 @@ def run(
             ("forwarding", routing.forwarding),
         ):
             if name in names:
-                groups[name] = suite(effort, Measurements(missing), say)
+                groups[name] = suite(effort, measurements(), say)
     return [groups[name] for name in NAMES if name in groups]
 
 

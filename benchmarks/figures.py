@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Literal
 
-Unit = Literal["seconds", "bytes", "blocks", "per second"]
+Unit = Literal["seconds", "bytes", "megabytes", "blocks", "number", "per second"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ class Series:
         first, _, third = quantiles(self.values, n=4, method="inclusive")
         return first, third
 
+    def first(self, rounds: int) -> Series:
+        """Those of the first rounds alone."""
+        return Series(self.values[:rounds])
+
+    def by_medians_of(self, rounds: int) -> Series:
+        """In the place of each value the median of the ``rounds`` that it is among."""
+        sets = (
+            self.values[start : start + rounds]
+            for start in range(0, len(self.values), rounds)
+        )
+        return Series(tuple(median(each) for each in sets for _ in each))
+
     def __add__(self, other: Series) -> Series:
         return self._with(other, operator.add)
 
@@ -64,7 +76,8 @@ class Row:
 
     Attributes:
         name: What was measured.
-        measured: None where it could not be; ``missing`` says why.
+        measured: None where it could not be; ``missing`` says why, unless ``instead``
+            does, which is shown in its place.
         unit: Of ``measured``.
         ratio: ``measured`` over something else, round by round.
         over: What that is.
@@ -78,6 +91,7 @@ class Row:
     over: str = ""
     at_most: float | None = None
     missing: str = ""
+    instead: str = "missing"
 
     @property
     def met(self) -> bool | None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
@@ -73,34 +74,76 @@ class Kernel:
             self.time("get_ipython().loop_runner = sides.hop_runner(reactor)")
 
     def time(self, cell: str) -> float:
-        """
-        Seconds from sending ``cell`` until its reply is here.
+        """``time_cell``, in this kernel."""
+        return time_cell(self._client, cell)
 
-        Returns when the kernel is idle again, so that cells don't overlap.
+    def time_interrupt(self) -> float:
+        """``time_interrupt``, by the signal that its manager sends."""
+        return time_interrupt(self._client, self._manager.interrupt_kernel)
 
-        Raises:
-            WorkerFailed: The cell did.
-        """
-        began = perf_counter()
-        request = self._client.execute(cell, store_history=False)
-        while True:
-            reply = self._client.get_shell_msg(timeout=ANSWER_WITHIN)
-            if reply["parent_header"].get("msg_id") == request:
-                break
-        seconds = perf_counter() - began
-        content = reply["content"]
-        while True:
-            message = self._client.get_iopub_msg(timeout=ANSWER_WITHIN)
-            if (
-                message["parent_header"].get("msg_id") == request
-                and message["content"].get("execution_state") == "idle"
-            ):
-                break
-        if content["status"] != "ok":
-            raise WorkerFailed(
-                f"{cell!r}: {content.get('ename')}: {content.get('evalue')}"
-            )
-        return seconds
+
+def time_cell(client: BlockingKernelClient, cell: str) -> float:
+    """
+    Seconds from sending ``cell`` until its reply is here.
+
+    Returns when the kernel is idle again, so that cells don't overlap.
+
+    Raises:
+        WorkerFailed: The cell did.
+    """
+    began = perf_counter()
+    request = client.execute(cell, store_history=False)
+    content = _reply(client, request)
+    seconds = perf_counter() - began
+    _until(client, request, lambda content: content.get("execution_state") == "idle")
+    if content["status"] != "ok":
+        raise WorkerFailed(f"{cell!r}: {content.get('ename')}: {content.get('evalue')}")
+    return seconds
+
+
+SPIN = "while True: pass"
+
+
+def time_interrupt(
+    client: BlockingKernelClient, interrupt: Callable[[], object]
+) -> float:
+    """
+    Seconds from ``interrupt`` until the reply of a cell that runs without end is here.
+
+    Raises:
+        WorkerFailed: It ended otherwise.
+    """
+    request = client.execute(f"print('begun', flush=True)\n{SPIN}", store_history=False)
+    _until(client, request, lambda content: "begun" in content.get("text", ""))
+    began = perf_counter()
+    interrupt()
+    content = _reply(client, request)
+    seconds = perf_counter() - began
+    _until(client, request, lambda content: content.get("execution_state") == "idle")
+    if content.get("ename") != "KeyboardInterrupt":
+        raise WorkerFailed(f"{SPIN!r}, interrupted, ended with {content}")
+    return seconds
+
+
+def _reply(client: BlockingKernelClient, request: str) -> dict[str, Any]:
+    while True:
+        reply = client.get_shell_msg(timeout=ANSWER_WITHIN)
+        if reply["parent_header"].get("msg_id") == request:
+            content: dict[str, Any] = reply["content"]
+            return content
+
+
+def _until(
+    client: BlockingKernelClient,
+    request: str,
+    is_it: Callable[[dict[str, Any]], bool],
+) -> None:
+    while True:
+        message = client.get_iopub_msg(timeout=ANSWER_WITHIN)
+        if message["parent_header"].get("msg_id") == request and is_it(
+            message["content"]
+        ):
+            return
 
 
 PLAN = {

@@ -56,7 +56,7 @@ def table(groups: Sequence[Group]) -> list[str]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.measured is None:
-        return (row.name, "missing", *[""] * 6)
+        return (row.name, row.instead, *[""] * 6)
     ratio = ("", "")
     if row.ratio is not None:
         low, high = row.ratio.quartiles
@@ -86,6 +86,10 @@ def amount(value: float, unit: Unit) -> str:
     """``0.000217`` seconds as ``217 us``; other units as they are."""
     if unit == "bytes":
         return f"{value:.1f} B"
+    if unit == "megabytes":
+        return f"{value:.2f} MB"
+    if unit == "number":
+        return f"{value:g}"
     if unit == "blocks":
         return f"{value:.3f}"
     if unit == "per second":

@@ -55,6 +55,10 @@ class Side:
         who_is = who.get(self.package, self.package)
         return who_is if self.reactor == "none" else f"{who_is}, {self.reactor} reactor"
 
+    @property
+    def can_be_missing(self) -> bool:
+        return self.package == "upstream"
+
 
 STOCK = Side("stock", "none")
 OURS = (Side("ours", "default"), Side("ours", "asyncio"))

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from .figures import Row, Series, Unit, series
-from .sides import UPSTREAM_SIDE, Side
+from .sides import Side
 from .workers import Worker, WorkerFailed
 
 Case = str
@@ -51,53 +51,71 @@ FULL = Effort(starts=3, rounds=5, share=1, processes=11, cells=10_000)
 QUICK = Effort(starts=1, rounds=2, share=0.1, processes=1, cells=500)
 
 
+class Measured(Protocol):
+    """
+    What is compared: a ``Side``, or another one that can be hashed.
+
+    Attributes:
+        label: What the table calls it.
+        can_be_missing: Whether it only is there to be compared with.
+    """
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def can_be_missing(self) -> bool: ...
+
+
 class Measurements:
     """
     Series by side and case, and why some are missing.
 
-    Only upstream may be missing: the others are what this is about.
+    Args:
+        missing: Why a side can't be had. Only those may be missing that somebody else
+            has made: the others are what this is about.
     """
 
-    def __init__(self, upstream_missing: str = "") -> None:
-        self._values: dict[tuple[Side, Case], list[float]] = defaultdict(list)
-        self.upstream_missing = upstream_missing
+    def __init__(self, missing: Mapping[Measured, str] | None = None) -> None:
+        self._values: dict[tuple[Measured, Case], list[float]] = defaultdict(list)
+        self._missing = {side: why for side, why in (missing or {}).items() if why}
 
-    def has(self, side: Side) -> bool:
-        return not (side == UPSTREAM_SIDE and self.upstream_missing)
+    def has(self, side: Measured) -> bool:
+        return side not in self._missing
 
-    def add(self, side: Side, case: Case, value: float) -> None:
+    def add(self, side: Measured, case: Case, value: float) -> None:
         self._values[side, case].append(value)
 
-    def __call__(self, side: Side, case: Case) -> Series:
+    def __call__(self, side: Measured, case: Case) -> Series:
         return series(self._values[side, case])
 
     def row(
         self,
         name: str,
-        side: Side,
+        side: Measured,
         case: Case,
         *,
-        over: tuple[str, Side, Case] | None = None,
+        over: tuple[str, Measured, Case] | None = None,
         at_most: float | None = None,
         unit: Unit = "seconds",
     ) -> Row:
         """A row for ``case``, by itself or over another measurement."""
-        sides = {side} if over is None else {side, over[1]}
-        if not all(map(self.has, sides)):
-            return Row(name, None, missing=self.upstream_missing)
+        for needed in (side,) if over is None else (side, over[1]):
+            if not self.has(needed):
+                return Row(name, None, missing=self._missing[needed])
         measured = self(side, case)
         if over is None:
             return Row(name, measured, unit, at_most=at_most)
         ratio = measured / self(over[1], over[2])
         return Row(name, measured, unit, ratio, over[0], at_most)
 
-    def tolerate(self, side: Side, failed: Exception) -> None:
-        """Go on without ``side``, if it is upstream; else raise ``failed``."""
-        if side != UPSTREAM_SIDE:
+    def tolerate(self, side: Measured, failed: Exception) -> None:
+        """Go on without ``side``, if it can be missing; else raise ``failed``."""
+        if not side.can_be_missing:
             raise failed
         print(failed, file=sys.stderr)
-        lines = str(failed).strip().splitlines()
-        self.upstream_missing = f"failed: {lines[-1]}"
+        lines = str(failed).strip().splitlines() or [type(failed).__name__]
+        self._missing[side] = f"{side.label} failed: {lines[-1]}"
 
 
 def in_turns(sides: list[Turn], rounds: int) -> Iterator[list[Turn]]:

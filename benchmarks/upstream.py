@@ -7,9 +7,7 @@ that need it look into.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
+from .installing import install
 from .sides import UPSTREAM
 
 REQUIREMENT = "twisted_ipython==2.0.0"
@@ -20,10 +18,4 @@ def fetch() -> str:
     if (UPSTREAM / "twisted_ipython" / "__init__.py").exists():
         return ""
     # What it needs (IPython, Twisted, crochet) is here already.
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
-    command += ["--disable-pip-version-check", "--target", str(UPSTREAM), REQUIREMENT]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == 0:
-        return ""
-    lines = done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"]
-    return f"pip install {REQUIREMENT}: {lines[-1]}"
+    return install(REQUIREMENT, UPSTREAM, needs=False)

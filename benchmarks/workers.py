@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from select import select
+from typing import Any, TypeVar
 
 from .sides import TOP, Side
 
@@ -57,20 +58,34 @@ def own_environment() -> Iterator[Path]:
             os.environ.update(before)
 
 
-class Worker:
-    """One worker process, with IPython up."""
+Entered = TypeVar("Entered", bound="Program")
 
-    def __init__(self, side: Side) -> None:
-        self.side = side
+
+class Program:
+    """
+    A process that obeys one order a line, and answers each with one line of JSON.
+
+    Args:
+        label: What to call it where it fails.
+        module: To run, of this checkout.
+
+    Attributes:
+        ANSWER_WITHIN: Seconds that an order may take; None for any time.
+    """
+
+    ANSWER_WITHIN: float | None = None
+
+    def __init__(self, label: str, module: str, *arguments: str) -> None:
+        self._label = label
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", str(side)],
+            [sys.executable, "-m", module, *arguments],
             cwd=TOP,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def __enter__(self) -> Worker:
+    def __enter__(self: Entered) -> Entered:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,15 +106,21 @@ class Worker:
     def answer(self) -> Any:
         """
         Raises:
-            WorkerFailed: It failed, or ended.
+            WorkerFailed: It failed, or ended, or did not answer in time.
         """
         assert self._process.stdout is not None
+        # Nothing is left in Python's buffer: there is one line for each order.
+        if not select([self._process.stdout], [], [], self.ANSWER_WITHIN)[0]:
+            raise WorkerFailed(
+                f"the process for {self._label} did not answer for "
+                f"{self.ANSWER_WITHIN} s"
+            )
         line = self._process.stdout.readline()
         if not line:
-            raise WorkerFailed(f"the worker for {self.side.label} ended early")
+            raise WorkerFailed(f"the process for {self._label} ended early")
         answer = json.loads(line)
         if "failed" in answer:
-            raise WorkerFailed(f"{self.side.label}: {answer['failed']}")
+            raise WorkerFailed(f"{self._label}: {answer['failed']}")
         return answer["answer"]
 
     def ask(self, order: str, *arguments: Any) -> Any:
@@ -112,3 +133,11 @@ class Worker:
         last_statement = self.ask("end")
         self._process.wait()
         return time.monotonic() - last_statement
+
+
+class Worker(Program):
+    """One worker process, with IPython up."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__(side.label, "benchmarks.worker", str(side))
+        self.side = side
