@@ -81,6 +81,6 @@ package: ## Build the source distribution and the wheel into dist/
 
 .PHONY: clean
 clean: ## Remove all that the other targets made
-	rm -rf .venv .venv-3.* build dist *.egg-info benchmarks/.upstream
+	rm -rf .venv .venv-3.* build dist *.egg-info benchmarks/.upstream benchmarks/.others
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,16 +24,17 @@ RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 # In the order of the table.
 NAMES = (
     *("awaiting", "kernel", "magic", "load", "gather", "memory", "exit", "many"),
-    *("routing", "forwarding"),
+    *("routing", "forwarding", "console"),
 )
 # What compares nothing with upstream, which then need not be fetched.
-ALONE = {"routing", "forwarding"}
+ALONE = {"routing", "forwarding", "console"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure how fast it is, beside upstream 2.0.0 and stock IPython.",
+        description="Measure how fast it is, beside upstream 2.0.0, stock IPython, "
+        "python-manhole and aiomonitor.",
         epilog="A full run takes some minutes, and writes benchmarks/RESULTS.md too.",
     )
     parser.add_argument(
@@ -94,6 +95,10 @@ def run(
         ):
             if name in names:
                 groups[name] = suite(effort, measurements(), say)
+        if "console" in names:
+            from .console import measuring  # which needs jupyter_client
+
+            groups["console"] = measuring.run(effort, folder, say)
     return [groups[name] for name in NAMES if name in groups]
 
 
