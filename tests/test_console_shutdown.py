@@ -63,9 +63,9 @@ CELLS = {
 }
 """What a client is doing when the application ends; all let themselves be interrupted."""
 
-# Seconds that the end may take longer than without a console, on a machine that is
-# busy with other tests.
-LONGER = 2.0
+# Seconds after which the end counts as held up. Not how long it may take, which a
+# benchmark says: the machine may be busy with other tests.
+LONGER = 15.0
 
 
 class Ended:
