@@ -137,7 +137,8 @@ class Opening:
         if self._ready or self.application is None:
             return True
         now = self.application = _look(self.application, self.connection_file.parent)
-        if now.state == directory.OPEN:
+        # The file is there once the kernel answers, whatever the reactor does.
+        if now.state in (directory.OPEN, directory.OPENING):
             try:
                 finding.check_connection_file(self.connection_file)
             except FileNotFoundError:

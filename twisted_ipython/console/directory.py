@@ -217,14 +217,18 @@ def write_application(directory: Path, application: Application) -> None:
 
 
 def remove_contents(directory: Path) -> None:
-    """Remove what is in ``directory``, apart from directories; never fails."""
+    """Remove what is in ``directory``; never fails."""
     try:
         entries = list(os.scandir(directory))
     except OSError:
         return
     for entry in entries:
         try:
-            if not entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
+                import shutil
+
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
                 os.unlink(entry.path)
         except OSError:
             pass

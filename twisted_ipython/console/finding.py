@@ -64,7 +64,8 @@ def find(target: str) -> Application | Path:
         return connection_file(target)
     raise CannotAttach(
         f"no application of this user has the name {target}; "
-        f"{_there_are(directory.applications())}"
+        + _there_are(directory.applications())
+        + "".join(f"; left out: {reason}" for reason in refusals())
     )
 
 

@@ -353,7 +353,11 @@ class LiveKernel(IPythonKernel):
         """Tell clients whose cells have the reactor thread for long."""
         for unfinished in self.cells:
             cell = unfinished.cell
-            if not isinstance(cell, ConsoleCell) or not cell.running:
+            if not isinstance(cell, ConsoleCell):
+                continue
+            if not cell.begun:
+                self._look_at_waiting(unfinished)
+            if not cell.running:
                 continue
             turn, held = cell.turns, time.monotonic() - cell.since
             if held > LONG_TURN and turn != unfinished.told_of_turn:
@@ -366,6 +370,18 @@ class LiveKernel(IPythonKernel):
                 self._publish(unfinished.request, "stream", content)
         if self.cells:
             self._loop.call_later(LOOK_EACH, self._look)
+
+    def _look_at_waiting(self, unfinished: Unfinished) -> None:
+        """Tell the client whose cell the reactor does not come to, once."""
+        if self._loop.time() - unfinished.made < LONG_TURN or unfinished.told_of_wait:
+            return
+        unfinished.told_of_wait = True
+        text = (
+            "the reactor has not come to this cell yet"
+            f"{self._why_not()}\nCtrl-C drops it; a %%thread cell runs all the same.\n"
+        )
+        content = {"name": "stderr", "text": text}
+        self._publish(unfinished.request, "stream", content)
 
     # -- Interrupts, and leaving -------------------------------------------
 

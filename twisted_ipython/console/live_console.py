@@ -467,6 +467,7 @@ class LiveConsole(Service):
                 attached=counting(auditing.attached),
                 detached=counting(auditing.detached),
                 cell_ended=counting(auditing.cell_ended),
+                is_ending=lambda: self._ending,
             )
         )
 

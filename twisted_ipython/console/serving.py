@@ -35,6 +35,12 @@ from .requests import Request
 # Seconds that cells have to end when the console closes.
 END_WITHIN = 0.25
 
+# The same, when the application ends: its reactor comes to nothing any more.
+END_AT_ONCE = 0.02
+
+# Seconds that a cell has to end by itself, before that.
+FINISH_WITHIN = 0.05
+
 
 @dataclass
 class Plan:
@@ -52,7 +58,7 @@ class Plan:
             thread; None where that is not the main thread.
         attached, detached: Called with a client, in the kernel's thread.
         cell_ended: Called with a request, how it ended and its seconds, there too.
-        busy: Called there with whether a client is attached or a cell runs.
+        is_ending: Whether the application shuts down. Any thread.
     """
 
     directory: Path
@@ -65,6 +71,7 @@ class Plan:
     attached: Callable[[Client], object]
     detached: Callable[[Client], object]
     cell_ended: Callable[[Request, str, float], object]
+    is_ending: Callable[[], bool]
 
 
 class Serving:
@@ -209,6 +216,9 @@ class Serving:
             username=_user(),
             check_pid=False,
             pack=pack,
+            # zmq frees what it sends without a copy in a thread of its own, which
+            # stays, with a context, until the process ends.
+            copy_threshold=sys.maxsize,
         )
         self._sockets = Sockets(plan.directory, self._session, self._io_loop)
         undo.callback(self._sockets.close)
@@ -245,6 +255,7 @@ class Serving:
 
         self._host, reactor_loop = _host(plan)
         kernel.shell.running = self._running
+        kernel.shell.connection_file = str(self.connection_file)
         side = ReactorSide(plan.reactor, plan.thread_id, loop, plan.send_signal)
         self._side = side
         clients = Clients(plan.attached, self._gone)
@@ -285,7 +296,7 @@ class Serving:
 
         self._is_left_by = is_left_by
         names = kernel.shell.user_global_ns
-        containment = Containment(reactor_loop, plan.reactor, plan.context)
+        containment = Containment(reactor_loop, plan.reactor, plan.context, places)
 
         class InThisReactor(ConsoleCell):
             send_signal = (
@@ -354,16 +365,20 @@ class Serving:
 
     async def _end_cells(self) -> None:
         """See that every cell has its reply, and all replies are sent."""
+        within = END_AT_ONCE if self._plan.is_ending() else END_WITHIN
+        replies = [cell.reply for cell in self._kernel.cells]
+        if replies and not self._plan.is_ending():
+            # The one that has closed the console is about to end by itself.
+            await asyncio.wait(replies, timeout=FINISH_WITHIN)
         self._interrupt_all()
         self._reading.end()
-        replies = [cell.reply for cell in self._kernel.cells]
         if replies:
-            await asyncio.wait(replies, timeout=END_WITHIN)
+            await asyncio.wait(replies, timeout=within)
             for cell in list(self._kernel.cells):
                 cell.give_up(": the console closes")
         tasks = list(self._kernel.tasks)
         if tasks:
-            await asyncio.wait(tasks, timeout=END_WITHIN)
+            await asyncio.wait(tasks, timeout=within)
         for task in self._kernel.tasks:
             task.cancel()
 

@@ -11,6 +11,7 @@ Thread:
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -227,6 +228,9 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         """Forget ``In`` and ``Out``; what the application has, stays."""
         if self.history_manager is not None:
             self.history_manager.reset(new_session)
+            # Also where IPython keeps them, as for %reset: they are of all clients.
+            self.history_manager.input_hist_parsed[:] = [""]
+            self.history_manager.input_hist_raw[:] = [""]
         if new_session:
             self.execution_count = 1
             self._count = 1
@@ -239,6 +243,13 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         self.user_ns_hidden.clear()
         self.init_user_ns()
 
+    connection_file = ""
+
+    def connect_info(self, line: str = "") -> None:
+        """Print what other clients connect to."""
+        print(f"jupyter console --existing {self.connection_file}")
+        print(f"twisted-ipython attach {os.getpid()}")
+
     def reset_selective(self, regex: Any = None) -> None:
         raise UsageError(
             "the names here are the application's: to take one away, del name"
@@ -250,10 +261,20 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         refuse: Any = self.reset_selective
         self.register_magic_function(thread, "cell", "thread")
         self.register_magic_function(refuse, "line", "reset_selective")
+        connect: Any = self.connect_info
+        self.register_magic_function(connect, "line", "connect_info")
 
     # Set by the kernel's own way to shut down, and by code: it would end the loop of
     # the kernel's thread, and with it everybody's console.
     exit_now = property(lambda self: False, lambda self, value: None)  # type: ignore[assignment]
+
+    def ask_yes_no(
+        self, prompt: str, default: Any = None, interrupt: Any = None
+    ) -> bool:
+        raise UsageError(
+            f"{prompt.strip()} Nobody can be asked here, since the application would "
+            "wait: give the magic its option -f, or run it in a %%thread cell"
+        )
 
     def ask_exit(self) -> None:
         """``exit``: this client leaves, and the application goes on."""

@@ -61,6 +61,8 @@ class Unfinished:
         self.order = order
         self.reply: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.cell: ConsoleCell | ThreadCell | None = None
+        self.made = loop.time()
+        self.told_of_wait = False  # the client, that the reactor does not come to it
         self.told_of_turn = 0  # the turn of which the client was told that it is long
         self._loop = loop
         self._show_error = show_error
