@@ -28,17 +28,17 @@ def note(directory: Path, thread_id: int, frame: FrameType | None) -> None:
     Thread:
         Main thread, in a signal handler.
     """
-    found: FrameType | None = sys._current_frames().get(thread_id)
-    if thread_id == threading.main_thread().ident:
-        found = frame  # without the frames of the handler
-    content = {
-        "at": time.time(),
-        "where": "" if found is None else place(found),
-        "stack": [] if found is None else traceback.format_stack(found),
-    }
     try:
+        found: FrameType | None = sys._current_frames().get(thread_id)
+        if thread_id == threading.main_thread().ident:
+            found = frame  # without the frames of the handler
+        content = {
+            "at": time.time(),
+            "where": "" if found is None else place(found),
+            "stack": [] if found is None else traceback.format_stack(found),
+        }
         write_json(directory / ASKED_FILE, content)
-    except OSError:
+    except Exception:  # it would come up in the application's code, wherever that is
         pass
 
 

@@ -377,10 +377,13 @@ class LiveConsole(Service):
         return done
 
     def _thread_id(self) -> int:
-        """The number of the thread that runs the reactor; it does. Any thread."""
+        """
+        The number of the thread that runs the reactor; until one does, of the main
+        thread. Any thread.
+        """
         from twisted.python import threadable
 
-        ident: Any = threadable.ioThread
+        ident: Any = threadable.ioThread or threading.main_thread().ident
         return int(ident)
 
     def _open(self, done: Deferred[Path]) -> None:
