@@ -5,8 +5,9 @@ What rarely happens to a live console, and must not harm the application.
 from __future__ import annotations
 
 import pytest
+from jupyter_client import BlockingKernelClient
 
-from applications import REACTORS, RunningApplication
+from applications import REACTORS, RunningApplication, ok, start
 
 EARLY = """
 import os, signal
@@ -25,3 +26,62 @@ def test_a_signal_before_the_reactor_runs_opens_it_then(reactor):
         app.wait_until(app.connection_file.exists, what="kernel.json")
         assert app.stdout == "goes on\n", app.said
         assert app.stderr == ""
+
+
+LEFT = """
+import contextlib, io, sys, threading
+from twisted.internet import reactor
+from twisted_ipython import install_live_console
+theirs = sys.stdout
+console = install_live_console(globals())
+reactor.run()
+"""
+
+
+def close(app: RunningApplication, client: BlockingKernelClient) -> None:
+    """Have the console closed by its own client, which leaves."""
+    start(client, "_ = console.close()")
+    app.wait_until(lambda: app.app_json["state"] == "dormant", what="dormant")
+    app.leave(client)
+
+
+def test_what_a_thread_cell_redirects_is_not_kept_by_a_cell_beside_it():
+    with RunningApplication(LEFT) as app:
+        holder, client = app.client(), app.client()
+        ok(client, "go_on = threading.Event()")
+        redirecting = start(
+            holder,
+            "%%thread\n"
+            "with contextlib.redirect_stdout(io.StringIO()) as text:\n"
+            "    display('begun'); assert go_on.wait(20)\n"
+            "    print('redirected')\n",
+        )
+        app.wait_until(lambda: redirecting.displays, what="its beginning")
+        ok(client, "go_on.set()")
+        redirecting.wait().succeeded()
+        ok(
+            client,
+            "reactor.callLater(0, lambda: print(sys.stdout is theirs, flush=True))",
+        )
+        app.wait_until(lambda: app.stdout, what="what it prints")
+        assert app.stdout == "True\n"
+        assert ok(client, "text.getvalue()").result == "'redirected\\n'"
+
+
+def test_a_cell_that_outlives_the_console_keeps_no_place():
+    with RunningApplication(LEFT) as app:
+        holder, client = app.client(), app.client()
+        ok(client, "lock, begun = threading.Lock(), threading.Event()")
+        # Waiting for a lock: nothing can be raised in there.
+        start(holder, "%%thread\nlock.acquire(); begun.set()\nlock.acquire()")
+        ok(client, "assert begun.wait(20)")
+        ok(client, "from twisted.internet.task import LoopingCall")
+        ok(
+            client,
+            "looking = LoopingCall(lambda: console.state == 'dormant' and"
+            " (print(sys.stdout is theirs, flush=True), looking.stop()))",
+        )
+        ok(client, "_ = looking.start(0.05)")
+        close(app, client)
+        app.wait_until(lambda: app.stdout, what="what it prints")
+        assert app.stdout == "True\n"

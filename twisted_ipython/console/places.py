@@ -107,7 +107,11 @@ class Places:
         self._apps: dict[Place, Any] = {}
         self._known: dict[Place, Any] = {}  # the last that no cell has left there
         self._kept: dict[Place, Any] = {}  # the last that one has
-        self._count = 0
+        # By the number of each thread that is in: what another had set in our places
+        # when it came.
+        self._inside: dict[int, dict[Place, Any]] = {}
+        self._beside: set[int] = set()  # those that were not alone
+        self._doubtful: dict[Place, Any] = {}  # set by one of two, and who knows which
         # Of the two threads that may enter, one does so at a time. Nothing is
         # called under it that waits, or is the user's.
         self._lock = threading.Lock()
@@ -121,9 +125,16 @@ class Places:
         self.requests[thread] = request
         if before is None:
             with self._lock:
-                self._count += 1
-                if self._count == 1:
+                if not self._inside:
                     self._install()
+                self._inside[thread] = {
+                    place: value
+                    for place, value in ((each, _get(each)) for each in self._ours)
+                    if value is not self._ours[place]
+                }
+                self._beside.discard(thread)
+                if len(self._inside) > 1:
+                    self._beside.update(self._inside)
         return before
 
     def leave(self, before: Request | None) -> dict[Place, Any]:
@@ -138,17 +149,19 @@ class Places:
         if before is not None:
             self.requests[thread] = before
             return {}
+        changed = {}
         with self._lock:
-            changed = {
-                place: _get(place)
-                for place, ours in self._ours.items()
-                if _get(place) is not ours
-            }
-            for place in changed:
-                _set(place, self._ours[place])
-            self._count -= 1
-            if self._count == 0:
-                self._uninstall()
+            others = self._inside.pop(thread, None)
+            if others is not None:  # else the console has closed meanwhile
+                for place, ours in self._ours.items():
+                    value, expected = _get(place), others.get(place, ours)
+                    if value is not ours and value is not expected:
+                        changed[place] = value
+                        _set(place, expected)
+                if thread in self._beside:
+                    self._doubtful.update(changed)
+                if not self._inside:
+                    self._uninstall()
         del self.requests[thread]
         return changed
 
@@ -170,14 +183,17 @@ class Places:
     def keep(self, changed: dict[Place, Any]) -> None:
         """
         Let the application have what a cell has left in our places when it ended:
-        it was set on purpose.
+        it was set on purpose. Not if it could be what a cell in another thread has set
+        for a while, as redirect_stdout does.
         """
         with self._lock:
             for place, value in changed.items():
                 if place[0] not in _WHOSE or value is _ABSENT:
                     continue  # to be without, as of sys.stdout, is nobody's purpose
+                if self._doubtful.get(place, _ABSENT) is value:
+                    continue
                 self._kept[place] = value
-                if self._count:
+                if self._inside:
                     self._apps[place] = value
                 else:
                     _set(place, value)
@@ -185,9 +201,9 @@ class Places:
     def app(self, owner: Any, name: str) -> Any:
         """What the application has in a place of ours. Any thread."""
         place = owner, name
-        theirs = _ABSENT if self._count else _get(place)
+        theirs = _ABSENT if self._inside else _get(place)
         if theirs is _ABSENT or theirs is self._ours[place]:
-            theirs = (self._apps if self._count else self._known).get(place, _ABSENT)
+            theirs = (self._apps if self._inside else self._known).get(place, _ABSENT)
         return None if theirs is _ABSENT else theirs
 
     def _install(self) -> None:
@@ -212,11 +228,18 @@ class Places:
             del self._apps[place]
 
     def forget(self) -> None:
-        """Let go of the last error, and of what is ours and somebody has kept."""
-        self._last = dict.fromkeys(_LAST, _ABSENT)
+        """
+        Let go of the last error, and of what is ours and somebody has kept; also where
+        a cell runs on that can't be ended.
+        """
         with self._lock:
+            if self._inside:
+                self._inside.clear()
+                self._uninstall()
+            self._last = dict.fromkeys(_LAST, _ABSENT)
+            self._doubtful.clear()
             for place, ours in self._ours.items():
-                if not self._count and _get(place) is ours:
+                if _get(place) is ours:
                     _set(place, self._known.get(place, _ABSENT))
 
     def here(self) -> Request | None:
