@@ -85,3 +85,25 @@ def test_a_cell_that_outlives_the_console_keeps_no_place():
         close(app, client)
         app.wait_until(lambda: app.stdout, what="what it prints")
         assert app.stdout == "True\n"
+
+
+def test_a_thread_cell_that_outlives_the_console_says_nothing():
+    with RunningApplication(LEFT) as app:
+        holder, client = app.client(), app.client()
+        ok(client, "lock, begun = threading.Lock(), threading.Event()")
+        # Waiting for a lock: nothing can be raised in there.
+        start(holder, "%%thread\nlock.acquire(); begun.set()\nlock.acquire()")
+        ok(client, "assert begun.wait(20)")
+        ok(client, "[cell] = [t for t in threading.enumerate() if '%%' in t.name]")
+        ok(
+            client,
+            "def let_it_end():\n"
+            "    if console.state == 'dormant':\n"
+            "        lock.release(); cell.join(20); ending.stop()\n"
+            "        print(cell.is_alive(), flush=True)\n"
+            "from twisted.internet.task import LoopingCall\n"
+            "ending = LoopingCall(let_it_end); _ = ending.start(0.05)",
+        )
+        close(app, client)
+        app.wait_until(lambda: app.stdout, what="its end")
+        assert app.said == "False\n--- its stderr\n"
