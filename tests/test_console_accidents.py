@@ -4,6 +4,8 @@ What rarely happens to a live console, and must not harm the application.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from jupyter_client import BlockingKernelClient
 
@@ -107,3 +109,19 @@ def test_a_thread_cell_that_outlives_the_console_says_nothing():
         close(app, client)
         app.wait_until(lambda: app.stdout, what="its end")
         assert app.said == "False\n--- its stderr\n"
+
+
+def test_a_long_message_leaves_no_thread_and_no_descriptor():
+    with RunningApplication(LEFT) as app:
+        close(app, app.client())
+        before = traces(app)
+        client = app.client()
+        assert len(ok(client, "print('x' * 200_000)").stdout) == 200_001
+        close(app, client)
+        app.wait_until(lambda: traces(app) == before, what=f"{before} again")
+
+
+def traces(app: RunningApplication) -> tuple[int, int]:
+    """How many threads and descriptors it has."""
+    place = Path("/proc", str(app.pid))
+    return len(list((place / "task").iterdir())), len(list((place / "fd").iterdir()))
