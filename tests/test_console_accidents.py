@@ -4,6 +4,8 @@ What rarely happens to a live console, and must not harm the application.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,16 @@ def traces(app: RunningApplication) -> tuple[int, int]:
     """How many threads and descriptors it has."""
     place = Path("/proc", str(app.pid))
     return len(list((place / "task").iterdir())), len(list((place / "fd").iterdir()))
+
+
+def test_nothing_is_left_of_an_application_that_was_killed_with_its_console_open():
+    with RunningApplication(LEFT) as app:
+        app.leave(app.client())
+        app.process.kill()
+        app.process.wait()
+        command = [sys.executable, "-m", "twisted_ipython", "list", "--json"]
+        said = subprocess.run(
+            command, env=app.environment, capture_output=True, text=True
+        )
+        assert said.stdout == "[]\n"
+        assert not app.console_directory.exists()
