@@ -140,3 +140,26 @@ def test_nothing_is_left_of_an_application_that_was_killed_with_its_console_open
         )
         assert said.stdout == "[]\n"
         assert not app.console_directory.exists()
+
+
+@pytest.mark.parametrize("reactor", REACTORS)
+def test_what_a_cell_left_running_does_not_hold_the_closed_console(reactor):
+    look = (
+        "import gc\n"
+        "gc.collect()\n"
+        "kinds = [type(each).__name__ for each in gc.get_objects()]\n"
+        "kinds.count('LiveKernel'), kinds.count('Deferred')"
+    )
+    with RunningApplication(LEFT, reactor=reactor) as app:
+        client = app.client()
+        ok(
+            client,
+            "from twisted.internet.defer import Deferred\n"
+            "async def for_ever():\n"
+            "    await Deferred()\n"
+            "left = Deferred.fromCoroutine(for_ever())",
+        )
+        close(app, client)
+        kernels, deferreds = eval(ok(app.client(), look).result)
+        assert kernels == 1, "the new one alone"
+        assert deferreds, "it still runs"

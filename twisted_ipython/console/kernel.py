@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextvars import copy_context
@@ -186,18 +187,29 @@ class LiveKernel(IPythonKernel):
     def _request(
         self, message: dict[str, Any], idents: list[bytes], client: Client | None
     ) -> Request:
+        # What a cell leaves running holds its request, for as long as it runs, and
+        # should not hold the kernel, when the console has closed.
+        kernel = weakref.ref(self)
+
         def sender(name: str) -> Callable[[str], object]:
             def send(text: str) -> None:
-                self._publish(request, "stream", {"name": name, "text": text})
+                there = kernel()
+                if there is not None:
+                    there._publish(request, "stream", {"name": name, "text": text})
 
             return send
+
+        def send_soon(stream: Stream) -> None:
+            there = kernel()
+            if there is not None:
+                there._send_soon(stream)
 
         request = Request(
             message,
             idents,
             client,
-            Stream("stdout", sender("stdout"), self._send_soon),
-            Stream("stderr", sender("stderr"), self._send_soon),
+            Stream("stdout", sender("stdout"), send_soon),
+            Stream("stderr", sender("stderr"), send_soon),
         )
         return request
 
