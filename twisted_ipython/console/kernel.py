@@ -123,6 +123,7 @@ class LiveKernel(IPythonKernel):
         self._audit = audit
         self._lanes: dict[str, Lane] = {}
         self._serial = 0
+        self._looking = False  # whether ``_look`` will be called
         self.tasks: set[asyncio.Task[None]] = set()
         self._banner = banner
         for handlers in (self.shell_handlers, self.control_handlers):
@@ -339,8 +340,13 @@ class LiveKernel(IPythonKernel):
                 copy_context(),
                 unfinished.told,
             )
-        unfinished.cell.start()
-        if len(self.cells) == 1:
+        try:
+            unfinished.cell.start()
+        except BaseException:  # no more threads, or the reactor's loop has closed
+            self.cells.remove(unfinished)
+            raise
+        if not self._looking:
+            self._looking = True
             self._loop.call_later(LOOK_EACH, self._look)
         return unfinished
 
@@ -380,7 +386,8 @@ class LiveKernel(IPythonKernel):
                 )
                 content = {"name": "stderr", "text": text}
                 self._publish(unfinished.request, "stream", content)
-        if self.cells:
+        self._looking = bool(self.cells)
+        if self._looking:
             self._loop.call_later(LOOK_EACH, self._look)
 
     def _look_at_waiting(self, unfinished: Unfinished) -> None:
