@@ -116,4 +116,6 @@ def peer_of(frames: list[Any]) -> tuple[int | None, int | None, int | None]:
     except OSError:
         return descriptor, None, None
     pid, uid, _ = _CREDENTIALS.unpack(packed)
+    if pid <= 0:  # of another PID namespace: all of them would seem to be one process
+        return descriptor, None, uid if uid >= 0 else None
     return descriptor, pid, uid
