@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from .clients import Client
 from .directory import user_name
+from .finding import harmless
 from .requests import Request
 
 _log = Logger(namespace="twisted_ipython.console")
@@ -52,7 +53,7 @@ class Auditing:
         text = (
             "{user} ({client}) ran a cell in {application}: {outcome}, {seconds:.3f} s"
         )
-        details: dict[str, Any] = {"outcome": outcome, "seconds": seconds}
+        details: dict[str, Any] = {"outcome": harmless(outcome), "seconds": seconds}
         if self._with_code:
             details["code"] = request.raw_cell
             text += ": {code!r}"
@@ -87,9 +88,9 @@ class Auditing:
 def _who(client: Client | None) -> str:
     if client is None:
         return "somebody"
-    return client.user if client.uid is None else user_name(client.uid)
+    return harmless(client.user) if client.uid is None else user_name(client.uid)
 
 
 def _which(client: Client) -> str:
     where = "process unknown" if client.pid is None else f"process {client.pid}"
-    return f"{where}, session {client.session[:8]}"
+    return f"{where}, session {harmless(client.session[:8])}"
