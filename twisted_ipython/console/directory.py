@@ -226,8 +226,6 @@ def remove_contents(directory: Path) -> None:
     for entry in entries:
         try:
             if entry.is_dir(follow_symlinks=False):
-                import shutil
-
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)
