@@ -163,3 +163,28 @@ def test_what_a_cell_left_running_does_not_hold_the_closed_console(reactor):
         kernels, deferreds = eval(ok(app.client(), look).result)
         assert kernels == 1, "the new one alone"
         assert deferreds, "it still runs"
+
+
+FULL_DISK = """
+import os
+from twisted.application.service import MultiService
+from twisted.internet import reactor
+from twisted_ipython import LiveConsole
+from twisted_ipython.console import directory
+
+def full(*args):
+    raise OSError(28, os.strerror(28))
+
+directory.write_json = full
+services = MultiService()
+LiveConsole(globals()).setServiceParent(services)
+services.startService()
+print("goes on", flush=True)
+"""
+
+
+def test_an_application_begins_where_the_disk_is_full():
+    with RunningApplication(FULL_DISK, installs=False) as app:
+        assert app.process.wait(60) == 0, app.said
+        assert app.stdout == "goes on\n"
+        assert not app.console_directory.exists()

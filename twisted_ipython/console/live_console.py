@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import replace
 from pathlib import Path
@@ -199,9 +200,12 @@ class LiveConsole(Service):
             if self._signal is not None:
                 self._signal.install()
             self._write(self._new_application())
-        except (OSError, CannotInstall):
+        except CannotInstall:
             self._take_out()
             raise
+        except OSError as error:  # a full disk, for one
+            self._take_out()
+            raise CannotInstall(f"no live console: {error}") from error
         _installed = self
         _clean_up_in_children()
         self._reactor.callWhenRunning(self._settle)
@@ -226,7 +230,7 @@ class LiveConsole(Service):
     def _move(self) -> None:
         """This process has forked from that which has installed the console."""
         assert self._application is not None
-        left = self._directory
+        left, before = self._directory, self._application.pid
         self._pid = os.getpid()
         if self._signal is not None:
             self._signal.adopt()
@@ -234,8 +238,9 @@ class LiveConsole(Service):
             self._directory = files.make_directory(self._pid)
             self._write(self._new_application())
         except (Refused, OSError) as error:
+            self._directory = None  # the other process' may still be in use
             self._log("error", "no live console in this process: {error}", error=error)
-        if left is not None and start_of(self._application.pid) is None:
+        if left is not None and start_of(before) is None:
             files.remove_directory(left)
 
     def left_behind(self) -> bool:
@@ -275,7 +280,8 @@ class LiveConsole(Service):
         # The file first, then the handler: without one, the signal ends the process.
         directory, self._directory = self._directory, None
         if directory is not None:
-            (directory / files.APP_FILE).unlink(missing_ok=True)
+            with suppress(OSError):
+                (directory / files.APP_FILE).unlink()
         if self._signal is not None:
             self._signal.uninstall()
             self._signal = None
@@ -335,7 +341,8 @@ class LiveConsole(Service):
 
     def _open_by_signal(self) -> None:
         if self._directory is not None:
-            (self._directory / files.ASKED_FILE).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self._directory / files.ASKED_FILE).unlink()
         if self.state in (DORMANT, CLOSING):
             self._by_signal = True
         self.open().addErrback(lambda failure: None)  # the log and the file have it
@@ -509,7 +516,8 @@ class LiveConsole(Service):
     def _begin_closing(self) -> None:
         if self.state == CLOSING or self._directory is None:
             return
-        (self._directory / files.KERNEL_FILE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self._directory / files.KERNEL_FILE).unlink()
         was_opening = self.state == OPENING
         self._update(state=CLOSING)
         self._stop_lingering()
