@@ -188,3 +188,31 @@ def test_an_application_begins_where_the_disk_is_full():
         assert app.process.wait(60) == 0, app.said
         assert app.stdout == "goes on\n"
         assert not app.console_directory.exists()
+
+
+NO_THREADS = """
+import threading
+from twisted.internet import reactor
+from twisted_ipython import install_live_console
+console = install_live_console(globals(), activation="manual")
+
+def fails(thread):
+    raise RuntimeError("can't start new thread")
+
+def again(failure):
+    print(failure.value, console.state, flush=True)
+    threading.Thread.start = start
+    return console.open()
+
+start, threading.Thread.start = threading.Thread.start, fails
+d = console.open().addErrback(again)
+d.addCallback(lambda path: print(console.state)).addErrback(print)
+d.addBoth(lambda _: reactor.stop())
+reactor.run()
+"""
+
+
+def test_it_can_be_opened_later_where_there_was_no_thread_for_it():
+    with RunningApplication(NO_THREADS, installs=False) as app:
+        assert app.process.wait(60) == 0, app.said
+        assert app.stdout == "can't start new thread dormant\nopen\n", app.said

@@ -409,10 +409,15 @@ class LiveConsole(Service):
     def _begin(self) -> None:
         self._update(state=OPENING, error="")
         self._context = copy_context()
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run_kernel, name="twisted_ipython console", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more of them for us
+            self._has_failed(CannotOpen(str(error)), False)
+        else:
+            self._thread = thread
 
     def _run_kernel(self) -> None:
         """The kernel's thread, whole."""
@@ -543,12 +548,12 @@ class LiveConsole(Service):
         # Whoever is told may give the next order at once: what it finds is settled.
         closing, self._to_close = self._to_close, []
         opening: list[Deferred[Path]] = []
-        if self._again and not self._ending and self._directory is not None:
+        again, self._again = self._again, False
+        if again and not self._ending and self._directory is not None:
             self._begin()
         else:
             self._by_signal = False
             opening, self._to_open = self._to_open, []
-        self._again = False
         for closed in closing:
             closed.callback(None)
         for done in opening:
