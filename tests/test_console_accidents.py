@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from applications import REACTORS, RunningApplication, ok, start
+from applications import REACTORS, RunningApplication, ok, run, start
 
 EARLY = """
 import os, signal
@@ -160,7 +160,9 @@ def test_what_a_cell_left_running_does_not_hold_the_closed_console(reactor):
             "left = Deferred.fromCoroutine(for_ever())",
         )
         close(app, client)
-        kernels, deferreds = eval(ok(app.client(), look).result)
+        seen = run(app.client(), look)  # it may be told that this takes long
+        assert seen.status == "ok", app.report()
+        kernels, deferreds = eval(seen.result)
         assert kernels == 1, "the new one alone"
         assert deferreds, "it still runs"
 
