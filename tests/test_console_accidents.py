@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,13 @@ def test_it_can_be_opened_later_where_there_was_no_thread_for_it():
     with RunningApplication(NO_THREADS, installs=False) as app:
         assert app.process.wait(60) == 0, app.said
         assert app.stdout == "can't start new thread dormant\nopen\n", app.said
+
+
+def test_the_directories_above_are_the_users_own_with_any_umask():
+    source = "import os; os.umask(0)\n" + LEFT
+    with tempfile.TemporaryDirectory() as home:
+        above = Path(home, "data", "jupyter")
+        place = {"JUPYTER_RUNTIME_DIR": str(above / "runtime")}
+        with RunningApplication(source, environment=place):
+            for each in (above.parent, above, above / "runtime"):
+                assert each.stat().st_mode & 0o777 == 0o700, each

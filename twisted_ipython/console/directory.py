@@ -183,7 +183,11 @@ def make_directory(pid: int) -> Path:
         OSError: It can't be made.
     """
     root = runtime_directory()
-    root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for above in reversed(root.parents):
+        # Each by itself: with parents=True, the umask alone would decide who may
+        # write to those above, and a daemon's is often 0.
+        if not above.exists():
+            above.mkdir(mode=0o700, exist_ok=True)
     check_above(root)
     for path in (root, root / str(pid)):
         try:
