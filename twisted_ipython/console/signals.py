@@ -45,6 +45,9 @@ class ActivationSignal:
         self._handler = self._handle  # one object, to know it again
         self._before: Any = None
         self._installed = False
+        # Held while it is sent or taken away: sent after that, it could end the
+        # process. The handler, which can come at any line, does not take it.
+        self._lock = threading.Lock()
 
     def install(self) -> None:
         """
@@ -63,9 +66,12 @@ class ActivationSignal:
         """Put back what was there before, unless somebody has put another over it."""
         if threading.current_thread() is not threading.main_thread():
             return  # the handler stays, and does nothing any more
-        if self._installed and signal.getsignal(self.number) is self._handler:
-            before = signal.SIG_DFL if self._before is None else self._before
-            signal.signal(self.number, before)
+        if os.getpid() != self._pid:  # forked, perhaps while it was held
+            self._lock = threading.Lock()
+        with self._lock:
+            if self._installed and signal.getsignal(self.number) is self._handler:
+                before = signal.SIG_DFL if self._before is None else self._before
+                signal.signal(self.number, before)
 
     def adopt(self) -> None:
         """This process has forked from the one that has installed it, to go on as it."""
@@ -73,17 +79,17 @@ class ActivationSignal:
 
     def send(self) -> None:
         """
-        Have ``interrupted`` called in the main thread, soon. Any thread.
+        Have ``interrupted`` called in the main thread, soon. The kernel's thread.
 
         Does nothing if the application has put another handler over ours, or none:
         the signal could end it.
         """
-        if signal.getsignal(self.number) is not self._handler:
-            return
-        self._sent = True
         ident = threading.main_thread().ident
         assert ident is not None
-        signal.pthread_kill(ident, self.number)
+        with self._lock:
+            if signal.getsignal(self.number) is self._handler:
+                self._sent = True
+                signal.pthread_kill(ident, self.number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() == self._pid:
