@@ -102,14 +102,15 @@ class Reading:
 
     def read(self, request: Request, prompt: str, secret: bool) -> str:
         """The same, for a thread that can wait."""
-        if not request.allows_input:
-            raise NoInput(NOT_ALLOWED)
+        self._see_that_it_can_be_asked(request)
         asked = asyncio.run_coroutine_threadsafe(
             self.ask(request, prompt, secret), self._loop
         )
         try:
             while not asked.done():  # in slices, so that an interrupt is heard
                 concurrent.futures.wait([asked], 0.1)
+                if self._ended and self._loop.is_closed():
+                    raise EOFError(GONE)
             error = asked.exception()
             if error is not None:
                 raise error.with_traceback(None)  # the frames are not the user's
@@ -124,8 +125,7 @@ class Reading:
         The same, for code that must not wait. To cancel it frees the frontend's
         input.
         """
-        if not request.allows_input:
-            raise NoInput(NOT_ALLOWED)
+        self._see_that_it_can_be_asked(request)
         asked = asyncio.run_coroutine_threadsafe(
             self.ask(request, prompt, secret), self._loop
         )
@@ -146,6 +146,14 @@ class Reading:
 
         asked.add_done_callback(lambda _: reactor.callFromThread(fire))
         return answered
+
+    def _see_that_it_can_be_asked(self, request: Request) -> None:
+        # Before there is a coroutine, which a loop that has closed would not run:
+        # Python would warn of it in the application's stderr.
+        if not request.allows_input:
+            raise NoInput(NOT_ALLOWED)
+        if self._ended:
+            raise EOFError(GONE)
 
     def gone(self, session: str) -> None:
         """Nobody is there any more who could answer."""
