@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from ..awaiting_cell import Cell, Message
@@ -177,13 +177,3 @@ class ConsoleCell(Cell):
         for number, (theirs, ours) in handlers.items():
             if get_signal_handler(number) is ours:  # not set by the cell
                 set_signal_handler(number, theirs)
-
-
-def frame_above(frame: FrameType | None, bottom: CodeType) -> FrameType | None:
-    """The frame that ``bottom``'s has called, on the stack that ends at ``frame``."""
-    above: FrameType | None = None
-    while frame is not None:
-        if frame.f_code is bottom:
-            return above
-        above, frame = frame, frame.f_back
-    return None

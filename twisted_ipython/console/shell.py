@@ -118,7 +118,6 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
     """
     Attributes:
         running: Gives the cell whose code is on the stack of the reactor thread.
-        where_reactor_is: Gives the stack of the reactor thread, as text.
         is_live_console: By which the extension knows it.
     """
 
