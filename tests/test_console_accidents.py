@@ -229,28 +229,3 @@ def test_the_directories_above_are_the_users_own_with_any_umask():
         with RunningApplication(source, environment=place):
             for each in (above.parent, above, above / "runtime"):
                 assert each.stat().st_mode & 0o777 == 0o700, each
-
-
-def test_input_after_the_console_has_closed_fails_without_a_warning():
-    with RunningApplication(LEFT) as app:
-        client = app.client()
-        # `finally`, since the console ends the cell when it closes.
-        start(
-            client,
-            "import gc\n"
-            "from twisted.internet.task import deferLater\n"
-            "_ = console.close()\n"
-            "try:\n"
-            "    await deferLater(reactor, 60)\n"
-            "finally:\n"
-            "    while console.state != 'dormant':\n"
-            "        await deferLater(reactor, 0.01)\n"
-            "    try:\n"
-            "        await ainput('?')\n"
-            "    except BaseException as error:\n"
-            "        theirs.write(f'{type(error).__name__}\\n'); theirs.flush()\n"
-            "    gc.collect()\n",
-            allow_stdin=True,
-        )
-        app.wait_until(lambda: app.stdout, what="what it prints")
-        assert app.said == "EOFError\n--- its stderr\n"
