@@ -190,20 +190,23 @@ class LiveKernel(IPythonKernel):
     ) -> Request:
         # What a cell leaves running holds its request, for as long as it runs, and
         # should not hold the kernel, when the console has closed.
-        kernel = weakref.ref(self)
+        ours, soon = (
+            weakref.WeakMethod(self._publish),
+            weakref.WeakMethod(self._send_soon),
+        )
 
         def sender(name: str) -> Callable[[str], object]:
             def send(text: str) -> None:
-                there = kernel()
-                if there is not None:
-                    there._publish(request, "stream", {"name": name, "text": text})
+                publish = ours()
+                if publish is not None:
+                    publish(request, "stream", {"name": name, "text": text})
 
             return send
 
         def send_soon(stream: Stream) -> None:
-            there = kernel()
-            if there is not None:
-                there._send_soon(stream)
+            wake = soon()
+            if wake is not None:
+                wake(stream)
 
         request = Request(
             message,
