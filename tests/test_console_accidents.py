@@ -229,3 +229,27 @@ def test_the_directories_above_are_the_users_own_with_any_umask():
         with RunningApplication(source, environment=place):
             for each in (above.parent, above, above / "runtime"):
                 assert each.stat().st_mode & 0o777 == 0o700, each
+
+
+THREADS = """
+import gc, threading
+from twisted.internet import reactor
+from twisted_ipython import install_live_console
+
+def look(_=None):
+    thread = threading.Thread
+    now = thread.run, thread.__init__, list(gc.callbacks)
+    print(now == before, flush=True)
+
+before = threading.Thread.run, threading.Thread.__init__, list(gc.callbacks)
+console = install_live_console(globals(), activation="manual")
+d = console.open().addCallback(look).addCallback(lambda _: console.close())
+d.addCallback(look).addErrback(print).addBoth(lambda _: reactor.stop())
+reactor.run()
+"""
+
+
+def test_threads_and_the_collector_are_pythons_own():
+    with RunningApplication(THREADS, installs=False) as app:
+        assert app.process.wait(60) == 0, app.said
+        assert app.stdout == "True\nTrue\n", app.said

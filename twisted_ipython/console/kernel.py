@@ -26,6 +26,7 @@ from ipykernel.jsonutil import json_clean
 from tornado.ioloop import IOLoop
 from traitlets import Type
 
+from ..internals.ipykernel_parts import WithoutThreadHooks
 from .clients import Client, Clients, peer_of
 from .comms import complaints_to
 from .executing import Order, run_cell
@@ -83,7 +84,7 @@ class Lane:
         self.freeing = False
 
 
-class LiveKernel(IPythonKernel):
+class LiveKernel(WithoutThreadHooks, IPythonKernel):
     """See above. ``set_up`` completes what the constructor begins."""
 
     shell_class = Type(LiveShell)
@@ -113,6 +114,7 @@ class LiveKernel(IPythonKernel):
             audit: Told of each cell that has ended: its request, how, and the
                 seconds that it took.
         """
+        self.without_gc_callback()
         self.cells: list[Unfinished] = []
         self.clients = clients
         self._reactor_side = reactor_side

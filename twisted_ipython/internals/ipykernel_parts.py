@@ -7,6 +7,7 @@ Tried with ipykernel 6.29.5, 7.0.1, 7.2.0 and 7.4.0.
 from __future__ import annotations
 
 import atexit
+import gc
 import inspect
 import sys
 import threading
@@ -38,6 +39,24 @@ def import_kernel() -> Any:
         if before is absent:
             del sys.modules["debugpy"]
     return ipykernel.ipkernel
+
+
+class WithoutThreadHooks:
+    """
+    Mixed into a kernel class, before it: threads stay as Python makes them.
+
+    Until 7.0, ipykernel replaces methods of ``threading.Thread``, for the whole process
+    and for good, and has the garbage collector call each kernel.
+    """
+
+    def _initialize_thread_hooks(self) -> None:
+        pass
+
+    def without_gc_callback(self) -> None:
+        """To be called when it is made."""
+        callback = getattr(self, "_clean_thread_parent_frames", None)
+        if callback in gc.callbacks:
+            gc.callbacks.remove(callback)
 
 
 def iopub_thread(bound: Callable[[int], Any], session: Any) -> Any:
