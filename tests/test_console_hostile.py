@@ -251,7 +251,6 @@ STRANGE_VALUES = [
     "__class__ = property(lambda self: 1 / 0)",
     "def __eq__(self, other): raise SystemExit\n    __hash__ = None",
     "def __bool__(self): raise SystemExit\n    __len__ = __bool__",
-    "def __del__(self): raise SystemExit",
     "def _repr_html_(self): raise SystemExit",
     "def _repr_mimebundle_(self, **_): return {'text/plain': object()}",
     "def _repr_mimebundle_(self, **_): return {1: 2}",
@@ -266,6 +265,17 @@ def test_strange_values(front: Attached, body: str) -> None:
     front.run(f"class Strange:\n    {body}\nStrange()")
     front.run("Strange")
     goes_on(front)
+
+
+def test_strange_end_of_a_value(attacked: Callable[..., Attacked]) -> None:
+    """One whose ``__del__`` fails, wherever that is called."""
+    application = attacked()
+    front = application.frontend()
+    front.ok("class Strange:\n    def __del__(self): raise SystemExit\nit = Strange()")
+    for source in ("Strange()", "Strange();", "it = None", "%reset -f", "1"):
+        assert front.run(source).status == "ok"
+    goes_on(front)
+    application.unhurt()
 
 
 def test_surrogates(front: Attached) -> None:
@@ -577,6 +587,7 @@ class Wire:
         self.info = json.loads(application.connection_file.read_text())
         self.key = self.info["key"].encode()
         self.context = zmq.Context()
+        self.session = os.urandom(8).hex()
         self._count = 0
         self._sockets: list[Any] = []
         self.channels = {
@@ -608,8 +619,8 @@ class Wire:
     def header(self, kind: str = "execute_request", **changes: Any) -> dict[str, Any]:
         self._count += 1
         header: dict[str, Any] = {
-            "msg_id": f"wire-{self._count}",
-            "session": "wire",
+            "msg_id": f"{self.session}-{self._count}",
+            "session": self.session,
             "username": "wire",
             "date": "2026-01-01T00:00:00Z",
             "msg_type": kind,

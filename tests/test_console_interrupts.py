@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import IPython
 import pytest
 
 from applications import REACTORS, Attached
@@ -173,7 +174,8 @@ def test_code_that_runs(front: Attached, name: str) -> None:
 
     error = cell.only_error
     assert error.ename == "KeyboardInterrupt", error.traceback
-    user_frames_only(error)
+    if "repr" not in name or IPython.version_info >= (9,):
+        user_frames_only(error)  # IPython 8 shows its own that have called a __repr__
     assert not line or line in [text for _, text in error.lines], error.traceback
     said = [
         line for line in cell.stderr.splitlines() if "application waits" not in line
