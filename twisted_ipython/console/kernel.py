@@ -240,11 +240,14 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         if kind != "execute_request" or stream is self.control_stream:
             await self._handle(stream, handler, request)
             return
-        lane = self._lanes.setdefault(request.session, Lane())
+        lane = self._lane(request.session)
         async with lane.lock:
             if serial < lane.dropped:
                 handler = self._drop
             await self._handle(stream, handler, request)
+
+    def _lane(self, session: str) -> Lane:
+        return self._lanes.setdefault(session, Lane())
 
     async def _handle(
         self, stream: Any, handler: Callable[..., Any], request: Request
@@ -304,7 +307,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         request.flush()
         metadata = self.finish_metadata(parent, self.init_metadata(parent), reply)
         if reply["status"] == "error" and order.stop_on_error and not order.silent:
-            self._lanes[request.session].dropped = self._serial + 1
+            self._lane(request.session).dropped = self._serial + 1
         self.session.send(
             stream,
             "execute_reply",
@@ -328,7 +331,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         unfinished = Unfinished(request, order, self._loop, self._show_error)
         self.cells.append(unfinished)
         name = self.shell.compile.get_code_name(order.code, order.code, request.number)
-        self._lanes.setdefault(request.session, Lane()).files.add(name)
+        self._lane(request.session).files.add(name)
         if is_thread_cell(order.code):
             unfinished.cell = ThreadCell(
                 self.shell,
