@@ -605,16 +605,17 @@ class Wire:
         self._sockets.append(made)
         return made
 
-    def frames(self, *frames: bytes) -> None:
-        """Send the frames on each channel."""
-        for channel in self.channels.values():
-            channel.send_multipart(frames)
+    def frames(self, *frames: bytes, on: str = "") -> None:
+        """Send the frames on each channel, or on that one."""
+        for name, channel in self.channels.items():
+            if not on or name == on:
+                channel.send_multipart(frames)
 
-    def signed(self, *parts: Any) -> None:
+    def signed(self, *parts: Any, on: str = "") -> None:
         """Send these as a message that is signed right."""
         raw = [p if isinstance(p, bytes) else json.dumps(p).encode() for p in parts]
         digest = hmac.new(self.key, b"".join(raw), hashlib.sha256).hexdigest()
-        self.frames(b"<IDS|MSG>", digest.encode(), *raw)
+        self.frames(b"<IDS|MSG>", digest.encode(), *raw, on=on)
 
     def header(self, kind: str = "execute_request", **changes: Any) -> dict[str, Any]:
         self._count += 1
@@ -673,7 +674,8 @@ def test_wrong_key(front: Attached, wire: Wire) -> None:
     wire.key = right
     message = (wire.header(), {}, {}, {"code": "noted.append('once')"})
     for _ in range(5):
-        wire.signed(*message)
+        wire.signed(*message, on="shell")
+    wire.signed(*message)
     front.wait_for_value("noted", ["once"])
     answers(front)
     assert front.value("noted") == ["once"]
