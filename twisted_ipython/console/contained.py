@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from ..bridge import Bridged
-from .places import Places
 from .requests import REQUEST
 
 _ABSENT = object()
@@ -37,8 +36,6 @@ class Containment:
         reactor: It has one timer of asyncio's for all of its delayed calls. That is
             the application's, whoever sets it.
         context: The application's, for that.
-        places: What is a cell's while its code runs; that of its tasks, too, as long
-            as the cell has not ended.
 
     Thread:
         Reactor thread.
@@ -49,9 +46,7 @@ class Containment:
         loop: AbstractEventLoop | None,
         reactor: Any,
         context: Context,
-        places: Places,
     ) -> None:
-        self.places = places
         self._loop = loop
         self._reactor = reactor
         self._context = context
@@ -139,14 +134,4 @@ class ContainedTask(Bridged):
         self._containment = containment
 
     def resume(self, resume: Callable[[Any], Any], value: Any) -> Any:
-        request = REQUEST.get(None)
-        if request is None or request.ended:
-            return self._containment.run("a task", super().resume, resume, value)
-        # Of a cell that waits for it, as in ``await gather(...)``: it prints there.
-        places = self._containment.places
-        before = places.enter(request)
-        try:
-            return self._containment.run("a task", super().resume, resume, value)
-        finally:
-            places.leave(before)
-            request.flush()
+        return self._containment.run("a task", super().resume, resume, value)

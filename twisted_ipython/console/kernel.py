@@ -46,8 +46,10 @@ ANSWER_WITHIN = 2.0
 # cells have left there is interrupted.
 FREE_AFTER = 0.08
 
-# Seconds after which a cell that has the reactor thread says so, and of a look.
+# Seconds after which a cell that has the reactor thread says so, and one that the
+# reactor has not come to; and between two looks.
 LONG_TURN = 1.0
+LONG_WAIT = 2.0
 LOOK_EACH = 0.2
 
 # What ipykernel answers and we do not: ipyparallel's requests to its engines, which run
@@ -400,7 +402,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
 
     def _look_at_waiting(self, unfinished: Unfinished) -> None:
         """Tell the client whose cell the reactor does not come to, once."""
-        if self._loop.time() - unfinished.made < LONG_TURN or unfinished.told_of_wait:
+        if self._loop.time() - unfinished.made < LONG_WAIT or unfinished.told_of_wait:
             return
         unfinished.told_of_wait = True
         text = (

@@ -36,7 +36,6 @@ class Request:
         result: IPython's ``ExecutionResult`` that the display hook fills in.
         result_message: The message with the value that it shows now.
         allows_input: Whether the frontend can ask its user.
-        ended: Whether its code has ended; what it has left may go on.
         abandoned: Whether the client was told that it is not waited for any more.
         awaits_input: Whether the next tree is that of the cell itself, where
             ``input`` can be awaited.
@@ -71,7 +70,6 @@ class Request:
         self.result_message: Any = None
         self.allows_input = False
         self.abandoned = False
-        self.ended = False
         self._end = threading.Lock()  # taken by who tells, and not given back
         self.awaits_input = False
         self.peer: tuple[int | None, int | None, int | None] = (None, None, None)

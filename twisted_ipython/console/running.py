@@ -129,7 +129,6 @@ class ConsoleCell(Cell):
                 sys.excepthook = excepthook
             self._changed = self._places.leave(before)
             if ended:
-                self.request.ended = True
                 self._places.keep(self._changed)
             self.request.flush()
 

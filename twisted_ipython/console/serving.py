@@ -296,7 +296,7 @@ class Serving:
 
         self._is_left_by = is_left_by
         names = kernel.shell.user_global_ns
-        containment = Containment(reactor_loop, plan.reactor, plan.context, places)
+        containment = Containment(reactor_loop, plan.reactor, plan.context)
 
         class InThisReactor(ConsoleCell):
             send_signal = (
