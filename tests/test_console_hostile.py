@@ -856,13 +856,13 @@ def test_heartbeat_and_iopub(front: Attached, wire: Wire) -> None:
 
 @pytest.mark.parametrize("kind", REACTORS)
 def test_flood_of_cells(attacked: Callable[..., Attacked], kind: str) -> None:
-    """5,000 cells at once are run in turn, and the application goes on meanwhile."""
+    """1,000 cells at once are run in turn, and the application goes on meanwhile."""
     application = attacked(kind)
     front = application.frontend()
     other = application.frontend()
     ticks = other.value("SEEN['ticks']")
     front.messages.clear()
-    for n in range(5000):
+    for n in range(1000):
         content = {
             "code": f"flood = {n}",
             "store_history": False,
@@ -872,23 +872,23 @@ def test_flood_of_cells(attacked: Callable[..., Attacked], kind: str) -> None:
     goes_on(other)  # its lane is its own
     replies = 0
     deadline = time.monotonic() + 500
-    while replies < 5000:
+    while replies < 1000:
         assert time.monotonic() < deadline, f"{replies} replies\n{application.said}"
         front.pump(0.1)
         replies += sum(message.type == "execute_reply" for message in front.messages)
         front.messages.clear()
-    assert front.value("flood") == 4999
+    assert front.value("flood") == 999
     noted = application.unhurt()
-    assert noted["ticks"] > ticks + 50
+    assert noted["ticks"] > ticks + 10
     print(f"{kind}: longest gap {noted['gap']:.3f} s")
     application.ends_unhurt()
 
 
 def test_flood_of_output(attacked: Callable[..., Attacked]) -> None:
-    """A million lines arrive, or are dropped by ZMQ, and their memory comes back."""
+    """Many lines arrive, or are dropped by ZMQ, and their memory comes back."""
     application = attacked()
     front = application.frontend()
-    source = "for n in range(10**6): print(n)"
+    source = "for n in range(3 * 10**5): print(n)"
     front.run(source, within=120)
     front.forget()
     front.ok("import gc; gc.collect();")

@@ -574,16 +574,17 @@ CELLS = [
 @pytest.mark.parametrize("kind", REACTORS)
 def test_storm(attacked: Callable[..., Attacked], kind: str) -> None:
     """
-    Of 10,000 interrupts, from the cells' own session and from a foreign one, none
-    costs a reply or hurts the application, and its memory stays.
+    Of thousands of interrupts, from the cells' own session and from a foreign one,
+    none costs a reply or hurts the application, and its memory stays.
     """
+    many = 10_000 if kind == "default" else 2_500
     application = attacked(kind)
     front = application.frontend()
     foreign = application.frontend(helpers=False)
     dice = random.Random(4)
     sent = 0
     memory = 0.0
-    while sent < 10_000:
+    while sent < many:
         cells = [front.start(dice.choice(CELLS)) for _ in range(6)]
         mine = 0
         while not all(cell.done for cell in cells):
@@ -599,7 +600,7 @@ def test_storm(attacked: Callable[..., Attacked], kind: str) -> None:
             ended_once(cell)
         front.forget()
         foreign.forget()
-        if sent > 5_000 and not memory:
+        if sent > many / 2 and not memory:
             memory = application.memory
     assert application.memory < memory + 15, (memory, application.memory)
     noted = application.unhurt()
@@ -635,7 +636,7 @@ def test_random_moments(attacked: Callable[..., Attacked], kind: str) -> None:
         source for source in CELLS if "while" not in source and "30)" not in source
     ]
     hit = 0
-    for n in range(1000):
+    for n in range(300):
         cell = front.start(dice.choice(sources))
         spin(dice.random() * 0.005)
         front.interrupt()
@@ -646,7 +647,7 @@ def test_random_moments(attacked: Callable[..., Attacked], kind: str) -> None:
         assert after.status == "ok" and after.result == "'after'", (n, front.report())
         hit += cell.status != "ok"
         front.forget()
-    assert 0 < hit < 1000
+    assert 0 < hit < 300
     application.ends_unhurt()
 
 

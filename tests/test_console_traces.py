@@ -499,10 +499,6 @@ def test_warnings_of_a_cell_go_to_its_client(traced: Traced) -> None:
     assert "To exit" not in traced.running.said
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="IPython reads a script's output in a thread of its own, which is no cell's",
-)
 def test_what_a_script_prints_goes_to_the_client(traced: Traced) -> None:
     """``%%bash``."""
     client = traced.running.client()
