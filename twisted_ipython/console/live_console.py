@@ -43,6 +43,9 @@ SIGUSR2 = getattr(signals, "SIGUSR2", 0)
 # Seconds that the end of the process waits for the kernel's thread.
 JOIN_WITHIN = 1.0
 
+# Seconds that the end of the service waits for the console's.
+STOP_WITHIN = 3.0
+
 _ACTIVATIONS = ("signal", "start", "manual")
 
 
@@ -120,7 +123,7 @@ class LiveConsole(Service):
         self._pid = 0
         self._serving: Serving | None = None
         self._thread: threading.Thread | None = None
-        self._context = Context()  # of the reactor thread, when it was asked to open
+        self._context = Context()  # of the reactor thread, when it began to run
         self._by_signal = False
         self._again = False  # open once it has closed
         self._ending = False  # the reactor shuts down
@@ -154,6 +157,8 @@ class LiveConsole(Service):
         """Close it, and take it out; gives a Deferred."""
         super().stopService()
         closed = self.close()
+        if self._reactor is not None and self._reactor.running:
+            closed.addTimeout(STOP_WITHIN, self._reactor)  # the application's end waits
         closed.addBoth(lambda result: self.uninstall())
         return closed
 
@@ -217,10 +222,11 @@ class LiveConsole(Service):
 
     def _settle(self) -> None:
         """The reactor runs, in the process that it will run in."""
-        if self._directory is None:
+        if self._directory is None or self._trigger is not None:
             return
         if self._pid != os.getpid():
             self._move()
+        self._context = copy_context()
         self._trigger = self._reactor.addSystemEventTrigger(
             "before", "shutdown", self._shut_down
         )
@@ -375,6 +381,8 @@ class LiveConsole(Service):
         done: Deferred[Any] = Deferred()
         if self._directory is None or self._ending:
             order(done)
+        elif not self._reactor.running and order == self._close:
+            order(done)  # there is nothing yet to wait for
         elif not self._reactor.running:
             self._reactor.callWhenRunning(order, done)
         elif threading.get_ident() == self._thread_id():
@@ -408,7 +416,6 @@ class LiveConsole(Service):
 
     def _begin(self) -> None:
         self._update(state=OPENING, error="")
-        self._context = copy_context()
         thread = threading.Thread(
             target=self._run_kernel, name="twisted_ipython console", daemon=True
         )
