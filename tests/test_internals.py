@@ -291,3 +291,27 @@ def test_jupyter_console() -> None:
         assert Stock.class_traits()[name].metadata["config"]
     assert "complete_request" in vars(ZMQCompleter) and Completer.complete_request
     assert callable(ZMQTerminalIPythonApp.load_config_file)
+
+
+def test_kernel_parts() -> None:
+    """internals/ipykernel_parts.py, shell_errors.py, singletons.py, cpython.py."""
+    import subprocess
+    import warnings
+
+    import ipykernel.ipkernel
+    from ipykernel.iostream import IOPubThread
+    from ipykernel.zmqshell import ZMQInteractiveShell
+    from IPython.core.magics.script import ScriptMagics
+    from traitlets.config import SingletonConfigurable
+
+    from twisted_ipython.internals import singletons
+
+    assert "_event_pipe_gc_task" in inspect.getsource(IOPubThread)
+    assert "global _comm_manager" in inspect.getsource(ipykernel.ipkernel)
+    for name in ("_get_exc_info", "_showtraceback"):
+        assert hasattr(ZMQInteractiveShell, name)
+    assert hasattr(SingletonConfigurable, singletons.ATTRIBUTE)
+    assert ZMQInteractiveShell in singletons.owners(ZMQInteractiveShell)
+    assert "_add_filter" in inspect.getsource(warnings.simplefilter)
+    assert "_sigint_wait_secs" in inspect.getsource(subprocess.Popen)
+    assert hasattr(ScriptMagics, "kill_bg_processes")
