@@ -505,7 +505,8 @@ def test_open_application(runtime: Runtime, how: str) -> None:
     application = runtime.application("web", how)
     file = attaching.open_application(str(application.pid), timeout=30)
     assert file == application.place / "kernel.json"
-    assert application.says().state == directory.OPEN
+    # The kernel answers; its reactor may have to note that yet.
+    assert application.says().state in (directory.OPENING, directory.OPEN)
     assert runs_cells(file)
 
     for target in ("web", str(file)):

@@ -17,7 +17,7 @@ import pytest
 
 from applications import REACTORS, Attached
 from attacked import IN_THREAD, Attacked, Shared
-from checks import user_frames_only, was_interrupted
+from checks import TRACING, user_frames_only, was_interrupted
 from kernels import Cell, Message
 
 INTERRUPTED_WITHIN = 5.0
@@ -163,7 +163,13 @@ SYNCHRONOUS = {
 }
 
 
-@pytest.mark.parametrize("name", SYNCHRONOUS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each, marks=TRACING if each.startswith("callback") else ())
+        for each in SYNCHRONOUS
+    ],
+)
 def test_code_that_runs(front: Attached, name: str) -> None:
     """It ends as one KeyboardInterrupt that points at the user's line."""
     source, line = SYNCHRONOUS[name]

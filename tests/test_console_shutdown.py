@@ -14,6 +14,7 @@ import pytest
 
 from applications import REACTORS, RunningApplication, start
 from services import Service
+from twisted_ipython.console.processes import handles
 
 SOURCE = """\
 import os, signal, sys, threading, time
@@ -251,6 +252,7 @@ def test_a_service_under_twistd_ends_as_without(reactor: str, cell: str) -> None
         app.wait_until(
             lambda: (app.directory / "twistd.pid").exists(), what="its begin"
         )
+        app.wait_until(lambda: handles(app.pid, signal.SIGTERM), what="its handler")
         expected = Ended(app, lambda: app.signal(signal.SIGTERM))
         bare = lines(app)
     with Service(TAC.format(console=True), reactor=reactor) as app:

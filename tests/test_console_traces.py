@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,7 @@ CELLS = {
     "magic": "%who",
     "timeit": "%timeit -n1 -r1 1",
     "time": "%%time\nawait sleep(0.01)",
-    "prun": "%prun -q 1",
+    **({} if sys.version_info[:2] == (3, 11) else {"prun": "%prun -q 1"}),  # TRACING
     "capture": "%%capture made\nprint('captured')",
     "history": "%history",
     "verbose": "%xmode Verbose\n1 / 0",
