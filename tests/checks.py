@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -17,12 +16,6 @@ INTERRUPTS = ("interrupt", "interrupt_by_message")
 """The ways to interrupt a kernel: names of methods of :class:`kernels.Kernel`."""
 
 PROMPT_BACK = 3.0
-
-# Tracing and profiling in a cell of a live console under Python 3.11: what they watch
-# does not end there, or loses its frames. The cause is not known yet.
-TRACING = pytest.mark.skipif(
-    sys.version_info[:2] == (3, 11), reason="tracing in a live console, Python 3.11"
-)
 """Seconds within which an interrupt gives the prompt back, whatever is stuck."""
 
 STOPPED = 2.0

@@ -164,7 +164,7 @@ def _process() -> dict[str, Any]:
         "switch": sys.getswitchinterval(),
         "recursion": sys.getrecursionlimit(),
         "collecting": [gc.isenabled(), *gc.get_threshold()],
-        "random": str(hash(random.getstate())),
+        "random": str(hash(random.getstate()[1])),
         "timeout": socket.getdefaulttimeout(),
         "importers": names_of({str(n): each for n, each in enumerate(sys.meta_path)}),
         "stack": threading.stack_size(),

@@ -23,7 +23,6 @@ import zmq
 
 from applications import REACTORS, Attached
 from attacked import Attacked, Shared
-from checks import TRACING
 
 
 @pytest.fixture(scope="module", params=REACTORS)
@@ -446,13 +445,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        pytest.param(each, marks=TRACING if each == "breakpoint()" else ())
-        for each in REFUSED
-    ],
-)
+@pytest.mark.parametrize("source", REFUSED)
 def test_refused_at_once(front: Attached, source: str) -> None:
     """What would stop the application, or is not for here, says so at once."""
     began = time.monotonic()

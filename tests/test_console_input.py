@@ -13,7 +13,6 @@ import pytest
 from jupyter_client import BlockingKernelClient
 
 from applications import RunningApplication, interrupt, ok, run, start
-from checks import TRACING
 from kernels import Cell, Message
 
 Attach = Callable[..., BlockingKernelClient]
@@ -136,7 +135,7 @@ def test_password(client: BlockingKernelClient, code: str) -> None:
         ("import sys\nsys.stdin.readline()", "input(prompt)"),
         ("import sys\nfor line in sys.stdin: pass", "input(prompt)"),
         ("%%thread\nainput('?')", "input()"),
-        pytest.param("breakpoint()", "%%thread", marks=TRACING),
+        ("breakpoint()", "%%thread"),
         ("help()", "%%thread"),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 
 from applications import REACTORS, Attached
 from attacked import IN_THREAD, Attacked, Shared
-from checks import TRACING, user_frames_only, was_interrupted
+from checks import user_frames_only, was_interrupted
 from kernels import Cell, Message
 
 INTERRUPTED_WITHIN = 5.0
@@ -166,7 +166,14 @@ SYNCHRONOUS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(each, marks=TRACING if each.startswith("callback") else ())
+        pytest.param(
+            each,
+            # What is raised again by a trace function loses its frames there.
+            marks=pytest.mark.skipif(
+                each.startswith("callback") and sys.version_info[:2] == (3, 11),
+                reason="under Python 3.11 it shows no frame; the cause is not known",
+            ),
+        )
         for each in SYNCHRONOUS
     ],
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -252,7 +251,7 @@ CELLS = {
     "magic": "%who",
     "timeit": "%timeit -n1 -r1 1",
     "time": "%%time\nawait sleep(0.01)",
-    **({} if sys.version_info[:2] == (3, 11) else {"prun": "%prun -q 1"}),  # TRACING
+    "prun": "%prun -q 1",
     "capture": "%%capture made\nprint('captured')",
     "history": "%history",
     "verbose": "%xmode Verbose\n1 / 0",
@@ -432,10 +431,6 @@ def test_the_streams_are_the_applications_alone(traced: Traced) -> None:
         assert not strange, running.report()
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] == (3, 11),
-    reason="under Python 3.11 something has drawn from `random`; it is not known what",
-)
 def test_nothing_is_left_at_the_end(traced: Traced, tmp_path: Path) -> None:
     """
     What is there when the process ends is what is there without a console; its

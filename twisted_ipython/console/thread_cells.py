@@ -14,7 +14,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..internals.cpython import NOTHING, set_async_exc
+from ..internals.cpython import set_async_exc
 from ..stops import CellInterrupted
 from .executing import Order, reply
 from .places import Places
@@ -75,6 +75,7 @@ class ThreadCell:
         self._done = done
         self._context = contextvars.copy_context()
         self._running = False
+        self._raised = False
         self._lock = threading.Lock()  # of _running, and what it allows
         self._thread = threading.Thread(
             target=self._context.run, args=(self._run,), name=NAME, daemon=True
@@ -92,13 +93,19 @@ class ThreadCell:
         """Raise KeyboardInterrupt in its code. A call in C has to return first."""
         with self._lock:
             if self._running:
+                self._raised = True
                 set_async_exc(self._thread.ident, CellInterrupted)
 
     def _is_past(self) -> None:
         """Its code has ended: from now on, nothing is raised in its thread."""
         with self._lock:
             self._running = False
-            set_async_exc(self._thread.ident, NOTHING)
+            raised, self._raised = self._raised, False
+        if raised:
+            # What is on its way comes up here, at the latest. Not taken back: CPython
+            # would look for it for ever, in all threads; 3.11 hangs in a profiler then.
+            for _ in range(100):
+                pass
 
     def _run(self) -> None:
         before = self._places.enter(self.request)
