@@ -41,7 +41,9 @@ def sleep(seconds, result=None):
     return task.deferLater(reactor, seconds, lambda: result)
 
 def say(*words):
-    print(*words, flush=True)
+    # In one piece: processes that fork from this one say something at the same time.
+    sys.stdout.write(" ".join(map(str, words)) + chr(10))
+    sys.stdout.flush()
 """
 
 RUN = """

@@ -17,12 +17,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from enum import Enum, auto
+from threading import RLock
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
 from .hosts import Host, discard
-from .internals.cpython import NOTHING, set_async_exc
+from .internals.cpython import let_come_up, set_async_exc
 from .stops import CellInterrupted, CellStop
 from .swallowed import raise_again
 
@@ -82,6 +83,9 @@ class Cell:
         self._cancel_due = False
         self._unstoppable = False
         self._call_off: Callable[[], None] = lambda: None  # of raising it again
+        # Whether its code may be hit, and hitting it. Nothing else is called under it;
+        # taken again by the handler of a Ctrl-C that comes meanwhile.
+        self._lock = RLock()
 
     @property
     def coroutine(self) -> Any:
@@ -117,28 +121,42 @@ class Cell:
             return
         if insist:
             self._unstoppable = False
-        # In this order: the reactor thread throws what _stop says, once, as soon
-        # as it is there.
         self._stopped = False
-        self._raised = True
         self._stop = stop
         send_signal = self.send_signal
         if send_signal is not None and self.running and not self._unstoppable:
+            self._raised = True
             self._raised_at = monotonic()
             send_signal()
-        # No call in between: nothing else runs after the test until the
-        # exception is set, so it can't hit what is not the cell's.
-        elif self._host.running is self and not self._unstoppable:
-            set_async_exc(self._host.thread_id, stop)
-            self._raised_at = monotonic()
-        else:
-            self._raised = False
+        elif not self.hit(stop):
             self._call_cancel()
 
+    def hit(self, stop: type[CellStop]) -> bool:
+        """Have it raised where its code runs; False if that does not, or may not end."""
+        with self._lock:
+            hits = (
+                self._host.running is self
+                and not self._unstoppable
+                and not self._stopped
+                and self.send_signal is None
+            )
+            if hits:
+                self._raised = True
+                set_async_exc(self._host.thread_id, stop)
+        if hits:
+            self._raised_at = monotonic()
+        return hits
+
     def remind(self) -> None:
-        """Send the signal again, if its handler could not raise the exception yet."""
-        if self.send_signal is not None and self._raised and not self._stopped:
-            self.send_signal()
+        """Try again, if the exception could not be raised yet and its code runs."""
+        reason = self._stop
+        if reason is None or self._stopped:
+            return
+        if self.send_signal is not None:
+            if self._raised:
+                self.send_signal()
+        elif self._cancel_due and self.running:
+            self.stop(reason.__bases__[0])  # as it was asked for
 
     def let_go(self) -> None:
         """End it without waiting for what it awaits, which does not end."""
@@ -240,7 +258,7 @@ class Cell:
         Run the cell's code up to its next await, known to be running.
 
         The exception that the shell thread raises here can come out at any line
-        of this method, until ``_leave`` has taken it back. Then it goes the way
+        of this method, until ``_leave`` has let it come up. Then it goes the way
         it was to go: into the cell.
         """
         awaited = None
@@ -266,20 +284,25 @@ class Cell:
 
     def _take_back(self) -> None:
         """What was raised here and did not come out, is done by cancelling."""
-        if self._raised:
+        with self._lock:
+            raised, self._raised = self._raised, False
+        if raised and not self._stopped:
             if self.send_signal is None:
-                set_async_exc(self._host.thread_id, NOTHING)
-            self._raised = False
-            if not self._stopped:
-                self._call_cancel()
+                try:
+                    let_come_up()
+                except CellStop:
+                    self._call_off()
+                    self._stopped, self._raised_at = False, 0.0
+            self._call_cancel()
 
     @contextmanager
     def unstoppable(self) -> Iterator[None]:
         """Around what may not be interrupted while the cell's code runs."""
-        self._unstoppable = True
-        self._call_off()
-        self._take_back()
         try:
+            with self._lock:
+                self._unstoppable = True
+            self._call_off()
+            self._take_back()
             yield
         finally:
             self._unstoppable = False

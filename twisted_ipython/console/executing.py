@@ -4,8 +4,10 @@ What runs for one cell: IPython's own way from its text to the reply.
 
 from __future__ import annotations
 
+import _weakrefset
 import ast
 import sys
+import weakref
 from types import FrameType
 from typing import Any
 
@@ -130,7 +132,7 @@ def is_in_cell(frame: FrameType | None, names: dict[str, Any]) -> bool:
         names: The globals that cells run with.
     """
     while frame is not None:
-        if frame.f_code in _SENDING:
+        if frame.f_code in _SENDING or _is_ignored(frame):
             return False
         below = frame.f_back
         if below is not None and (
@@ -141,6 +143,24 @@ def is_in_cell(frame: FrameType | None, names: dict[str, Any]) -> bool:
             return True
         frame = below
     return False
+
+
+def is_kept(frame: FrameType | None) -> bool:
+    """Whether an exception that is raised at ``frame`` goes up to the thread's start."""
+    while frame is not None:
+        if _is_ignored(frame):
+            return False
+        frame = frame.f_back
+    return True
+
+
+def _is_ignored(frame: FrameType) -> bool:
+    """Whether Python may ignore what is raised in it: it is called by no code."""
+    code = frame.f_code
+    return code.co_name == "__del__" or code.co_filename in _OF_WEAKREFS
+
+
+_OF_WEAKREFS = {weakref.__file__, _weakrefset.__file__}
 
 
 def with_awaited_input(tree: ast.Module) -> ast.Module:

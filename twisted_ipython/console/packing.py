@@ -1,13 +1,26 @@
 """
-Messages as bytes.
+Messages as bytes, and their sending.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 from jupyter_client.jsonutil import json_clean, json_default
+from jupyter_client.session import Session
+
+from .requests import current
+
+
+class LiveSession(Session):
+    """Sends each message whole, also where the cell that it is of is interrupted."""
+
+    def send(self, *args: Any, **kwargs: Any) -> Any:
+        request = current()
+        with nullcontext() if request is None else request.whole():
+            return super().send(*args, **kwargs)
 
 
 def pack(content: Any) -> bytes:

@@ -9,6 +9,8 @@ it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -40,6 +42,8 @@ class Request:
         awaits_input: Whether the next tree is that of the cell itself, where
             ``input`` can be awaited.
         peer: Descriptor, PID and uid of the other end of its socket, for interrupts.
+        whole: Gives what is put around the sending of a message, which an interrupt
+            must not break off.
 
     Thread:
         Made in the kernel's thread; used where its code runs, and after that in
@@ -73,6 +77,7 @@ class Request:
         self._end = threading.Lock()  # taken by who tells, and not given back
         self.awaits_input = False
         self.peer: tuple[int | None, int | None, int | None] = (None, None, None)
+        self.whole: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def header(self) -> dict[str, Any]:

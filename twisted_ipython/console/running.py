@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from time import monotonic
 from types import FrameType
@@ -27,7 +28,7 @@ from ..internals.cpython import (
     set_signal_handler,
     wait_for_no_children,
 )
-from ..stops import CellInterrupted
+from ..stops import CellInterrupted, CellStop
 from .contained import Containment
 from .places import Places
 from .requests import Request
@@ -75,6 +76,32 @@ class ConsoleCell(Cell):
         # Who has it decides what becomes of a cell that the reactor has not reached:
         # the reactor thread, which begins it, or the kernel's, which drops it.
         self._taken = threading.Lock()
+        if self.send_signal is None:  # a signal's handler can see where the cell is
+            request.whole = self.whole
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """
+        Around what its code does and is not broken off in the midst of: an interrupt
+        that comes meanwhile is raised at the end.
+
+        Raises:
+            CellStop: Its code goes on with that.
+        """
+        here = threading.get_ident() == self._host.thread_id and self.running
+        if not here or self._unstoppable:
+            yield
+            return
+        with self.unstoppable():
+            yield
+        if self._cancel_due and self._stop is not None and not self._stopped:
+            self._cancel_due = False
+            raise self._stop()
+
+    def hit(self, stop: type[CellStop]) -> bool:
+        # As it is in the handler of a signal, but that its code goes on after the look.
+        frame = sys._current_frames().get(self._host.thread_id)
+        return self._interruptible(frame) and super().hit(stop)
 
     def drop(self) -> bool:
         """See that it never begins; False if it has."""

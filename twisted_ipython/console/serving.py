@@ -184,13 +184,12 @@ class Serving:
         ipykernel_parts.import_kernel()
 
         from IPython.core.profiledir import ProfileDir
-        from jupyter_client.session import Session
         from tornado.ioloop import IOLoop
         from traitlets.config import Config
 
         from .kernel import LiveKernel
         from .namespace import Namespace, module_of
-        from .packing import pack
+        from .packing import LiveSession, pack
         from .places import Places
         from .reactor_side import ReactorSide
         from .reading import (
@@ -211,7 +210,7 @@ class Serving:
         asyncio.set_event_loop(loop)
         undo.callback(asyncio.set_event_loop, None)
 
-        self._session = Session(
+        self._session = LiveSession(
             key=uuid.uuid4().hex.encode(),
             username=_user(),
             check_pid=False,

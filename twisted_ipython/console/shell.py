@@ -23,6 +23,7 @@ from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from IPython.core.builtin_trap import BuiltinTrap
 from IPython.core.display_trap import DisplayTrap
 from IPython.core.error import UsageError
+from IPython.core.events import EventManager
 from IPython.core.payload import PayloadManager
 from traitlets import Any as AnyTrait
 from traitlets import Type
@@ -70,6 +71,17 @@ class NoDisplayTrap(DisplayTrap):
 
     def __exit__(self, *args: object) -> None:
         pass
+
+
+class LiveEvents(EventManager):
+    """Calls what is registered for before and after a cell whole, if at all."""
+
+    shell: Any
+
+    def trigger(self, event: str, *args: Any, **kwargs: Any) -> None:
+        # IPython would take an interrupt in here for the callback's failure.
+        with self.shell.showing():
+            super().trigger(event, *args, **kwargs)
 
 
 class LiveDisplayHook(ZMQShellDisplayHook):
@@ -178,6 +190,12 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
             if "input" not in self.user_ns:
                 node = with_awaited_input(node)
         return node
+
+    def init_events(self) -> None:
+        super().init_events()
+        events: Any = LiveEvents(self, ())
+        events.callbacks = self.events.callbacks
+        self.events = events
 
     def init_history(self) -> None:
         manager: Any = LiveHistory(shell=self, parent=self)

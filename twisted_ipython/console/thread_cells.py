@@ -9,14 +9,15 @@ import contextvars
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..internals.cpython import set_async_exc
+from ..internals.cpython import let_come_up, set_async_exc
 from ..stops import CellInterrupted
-from .executing import Order, reply
+from .executing import Order, is_kept, reply
 from .places import Places
 from .requests import Request
 
@@ -76,7 +77,9 @@ class ThreadCell:
         self._context = contextvars.copy_context()
         self._running = False
         self._raised = False
-        self._lock = threading.Lock()  # of _running, and what it allows
+        self._whole = False  # whether it does what is not broken off
+        self._due = False  # whether it is to end after that
+        self._lock = threading.Lock()  # of these four, and what they allow
         self._thread = threading.Thread(
             target=self._context.run, args=(self._run,), name=NAME, daemon=True
         )
@@ -89,23 +92,56 @@ class ThreadCell:
         """Whether its code runs. Any thread."""
         return self._running
 
-    def stop(self) -> None:
-        """Raise KeyboardInterrupt in its code. A call in C has to return first."""
+    def stop(self) -> bool:
+        """
+        Raise KeyboardInterrupt in its code. A call in C has to return first.
+
+        Returns:
+            False if that has to be done later: Python would ignore it now.
+        """
+        if not is_kept(sys._current_frames().get(self._thread.ident or 0)):
+            return False
         with self._lock:
-            if self._running:
+            if self._running and self._whole:
+                self._due = True
+            elif self._running:
                 self._raised = True
                 set_async_exc(self._thread.ident, CellInterrupted)
+        return True
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """
+        Around what its code does and is not broken off in the midst of: an interrupt
+        that comes meanwhile is raised at the end.
+
+        Raises:
+            CellInterrupted: Its code goes on with that.
+        """
+        if threading.get_ident() != self._thread.ident or not self._running:
+            yield
+            return
+        try:
+            with self._lock:
+                self._whole = True
+                raised, self._raised = self._raised, False
+            if raised:
+                let_come_up()
+            yield
+        finally:
+            with self._lock:
+                self._whole = False
+                due, self._due = self._due, False
+        if due:
+            raise CellInterrupted
 
     def _is_past(self) -> None:
         """Its code has ended: from now on, nothing is raised in its thread."""
         with self._lock:
-            self._running = False
+            self._running = self._due = False
             raised, self._raised = self._raised, False
         if raised:
-            # What is on its way comes up here, at the latest. Not taken back: CPython
-            # would look for it for ever, in all threads; 3.11 hangs in a profiler then.
-            for _ in range(100):
-                pass
+            let_come_up()
 
     def _run(self) -> None:
         before = self._places.enter(self.request)
@@ -120,6 +156,7 @@ class ThreadCell:
     def _reply(self) -> dict[str, Any]:
         shell, order, request = self._shell, self._order, self.request
         request.raw_cell = request.cell = order.code
+        request.whole = self.whole
         error: BaseException | None = None
         count = shell.execution_count
         if order.is_kept:

@@ -133,8 +133,11 @@ class Unfinished:
         if self.reply.done() or self.cell is None:
             return
         if isinstance(self.cell, ThreadCell):
-            self.cell.stop()
-            self._loop.call_later(GIVE_UP_THREAD_AFTER, self._see_to_thread, self.cell)
+            if self.cell.stop():
+                wait = GIVE_UP_THREAD_AFTER
+                self._loop.call_later(wait, self._see_to_thread, self.cell)
+            else:
+                self._loop.call_later(REMIND_EACH, self.interrupt, why_not)
         elif self.cell.drop():
             self._fail(
                 CellInterrupted(

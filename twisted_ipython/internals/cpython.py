@@ -38,8 +38,20 @@ set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
 set_async_exc.restype = ctypes.c_int
 
-# As the exception, this takes back one that was not raised yet.
-NOTHING = ctypes.py_object()
+
+def let_come_up() -> None:
+    """
+    Return when there is no exception any more that was set for this thread: one that is
+    pending comes up here.
+
+    Taken back instead, with NULL, it would leave a mark in the interpreter, which then
+    looks for it for ever, in all threads; CPython 3.11 hangs in a profiler by that.
+
+    Raises:
+        BaseException: The one that was set.
+    """
+    for _ in range(100):  # it is looked for at each turn of a loop
+        pass
 
 
 @contextmanager
