@@ -690,7 +690,6 @@ import atexit, multiprocessing
 
 def work(how):
     names = [x.name for x in threading.enumerate()]
-    directory = console._directory
     say("child", os.getpid(), how, names, os.path.exists(path_of(os.getpid())),
         signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL)
 
