@@ -18,6 +18,7 @@ from twisted.internet import defer
 from twisted.python.failure import Failure
 
 from . import bridge
+from .internals.cpython import show_returning
 from .internals.twisted import deferred_failing_in, mark_handled
 from .stops import CellStop
 
@@ -64,7 +65,10 @@ def raise_again(
             result = getattr(deferred, "result", None)
             if isinstance(result, Failure) and isinstance(result.value, CellStop):
                 mark_handled(deferred, result)
-        raise error()
+        raised = error()
+        if returns:
+            show_returning(frame, raised)
+        raise raised
 
     before = sys.gettrace()
 

@@ -17,11 +17,12 @@ import _signal  # type: ignore[import-not-found]  # nobody's stubs have it
 import ctypes
 import os
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 get_signal_handler = _signal.getsignal
@@ -53,6 +54,11 @@ def let_come_up() -> None:
     for _ in range(100):  # it is looked for at each turn of a loop
         pass
 
+# A traceback does not have the frame at whose "return" a trace function has raised. Until
+# 3.11.4 (GH-102818) what called the trace function entered it; from 3.12 on, what evaluates
+# the frame does, as it always did at a "line".
+_LEAVES_OUT_RETURNING = (3, 11, 4) <= sys.version_info < (3, 12)
+
 
 @contextmanager
 def no_filters_added() -> Iterator[None]:
@@ -74,6 +80,14 @@ def no_filters_added() -> Iterator[None]:
         yield
     finally:
         warnings._add_filter = before  # type: ignore[attr-defined]
+
+
+def show_returning(frame: FrameType, error: BaseException) -> None:
+    """
+    Have ``frame`` in the traceback of what a trace function raises now, at its "return".
+    """
+    if _LEAVES_OUT_RETURNING:
+        error.with_traceback(TracebackType(None, frame, frame.f_lasti, frame.f_lineno))
 
 
 def wait_for_no_children(frame: FrameType | None) -> None:
