@@ -163,20 +163,7 @@ SYNCHRONOUS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            each,
-            # What is raised again by a trace function loses its frames there.
-            marks=pytest.mark.skipif(
-                each.startswith("callback") and sys.version_info[:2] == (3, 11),
-                reason="under Python 3.11 it shows no frame; the cause is not known",
-            ),
-        )
-        for each in SYNCHRONOUS
-    ],
-)
+@pytest.mark.parametrize("name", SYNCHRONOUS)
 def test_code_that_runs(front: Attached, name: str) -> None:
     """It ends as one KeyboardInterrupt that points at the user's line."""
     source, line = SYNCHRONOUS[name]

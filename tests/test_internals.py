@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Generator
 from contextvars import Context, ContextVar
+from types import FrameType
 from typing import Any
 
 import crochet
@@ -34,6 +36,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogBeginner
 
 from twisted_ipython.background.waits import Ends
+from twisted_ipython.internals import cpython
 from twisted_ipython.internals import crochet as crochet_internals
 from twisted_ipython.internals import ipython as ipython_internals
 from twisted_ipython.internals import twisted as twisted_internals
@@ -315,3 +318,27 @@ def test_kernel_parts() -> None:
     assert "_add_filter" in inspect.getsource(warnings.simplefilter)
     assert "_sigint_wait_secs" in inspect.getsource(subprocess.Popen)
     assert hasattr(ScriptMagics, "kill_bg_processes")
+
+
+def test_trace_function_that_raises() -> None:
+    """internals/cpython.py: the frame at whose return it raises is in the traceback, once."""
+
+    def trace(frame: FrameType, event: str, argument: object) -> object:
+        if event == "return":
+            frame.f_trace = None
+            error = ValueError("raised again")
+            cpython.show_returning(frame, error)
+            raise error
+        return trace
+
+    def returning() -> None:
+        sys._getframe().f_trace = trace
+        sys.settrace(lambda *_: None)
+
+    tracing = sys.gettrace()
+    try:
+        with pytest.raises(ValueError, match="raised again") as raised:
+            returning()
+    finally:
+        sys.settrace(tracing)
+    assert [each.name for each in raised.traceback].count("returning") == 1

@@ -353,6 +353,11 @@ HOGS = {
         "await sleep(0.01).addCallback(spin)",
         "await sleep(0.01).addCallback(spin)",
     ),
+    "spin in a callback that it calls": (
+        "def spin(_):\n    print('begun')\n    while True: pass\n"
+        "await sleep(0)\nd = Deferred().addCallback(spin)\nd.callback(1)",
+        "d.callback(1)",
+    ),
     "spin under inlineCallbacks": (
         "@inlineCallbacks\ndef spin():\n    yield sleep(0.01)\n    print('begun')\n"
         "    while True: pass\n"
