@@ -30,6 +30,8 @@ from ..internals.ipykernel_parts import WithoutThreadHooks
 from .clients import Client, Clients, peer_of
 from .comms import complaints_to
 from .executing import Order, run_cell
+from .interrupting import Interrupts
+from .lanes import Lanes
 from .places import Places
 from .reactor_side import ReactorSide, tell_from
 from .requests import REQUEST, Request
@@ -37,20 +39,11 @@ from .running import ConsoleCell
 from .shell import LiveShell
 from .streams import Stream
 from .thread_cells import ThreadCell, is_thread_cell
-from .unfinished import Unfinished, date_of
+from .unfinished import Unfinished
+from .watching import Watch
 
 # Seconds that the reactor has to answer what a frontend asks beside cells.
 ANSWER_WITHIN = 2.0
-
-# Seconds that the reactor has to answer after an interrupt, before what the client's
-# cells have left there is interrupted.
-FREE_AFTER = 0.08
-
-# Seconds after which a cell that has the reactor thread says so, and one that the
-# reactor has not come to; and between two looks.
-LONG_TURN = 1.0
-LONG_WAIT = 2.0
-LOOK_EACH = 0.2
 
 # What ipykernel answers and we do not: ipyparallel's requests to its engines, which run
 # code in this thread, and those for subshells, in whose place there are lanes.
@@ -65,25 +58,6 @@ NOT_ANSWERED = (
 
 # Seconds between what a cell prints and its being sent, at the most.
 SEND_WITHIN = 0.1
-
-
-class Lane:
-    """
-    The cells of one client.
-
-    Attributes:
-        lock: Held by the one that runs.
-        dropped: Those that came before this number are not run: one before them has
-            failed.
-        files: The names that they were compiled under.
-        freeing: Whether it is being seen whether what they have left holds the reactor.
-    """
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.dropped = 0
-        self.files: set[str] = set()
-        self.freeing = False
 
 
 class LiveKernel(WithoutThreadHooks, IPythonKernel):
@@ -123,13 +97,12 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         self._places = places
         self._new_cell = new_cell
         self._where = where
-        self._break_in = break_in
         self._audit = audit
-        self._lanes: dict[str, Lane] = {}
+        self._lanes = Lanes()
         self._serial = 0
-        self._looking = False  # whether ``_look`` will be called
         self.tasks: set[asyncio.Task[None]] = set()
         self._banner = banner
+        self._break_in = break_in
         for handlers in (self.shell_handlers, self.control_handlers):
             for name in NOT_ANSWERED:
                 handlers.pop(name, None)
@@ -150,6 +123,15 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
     def start(self) -> None:
         """Begin to answer."""
         self.io_loop = IOLoop.current()
+        self._watch = Watch(self.cells, self._loop, self._tell, self._why_not)
+        self.interrupts = Interrupts(
+            self.cells,
+            self._lanes,
+            self._reactor_side,
+            self._loop,
+            self._why_not,
+            self._break_in,
+        )
         self.shell_stream.on_recv(self._take_shell, copy=False)
         self.control_stream.on_recv(self._take_control, copy=False)
 
@@ -242,14 +224,11 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         if kind != "execute_request" or stream is self.control_stream:
             await self._handle(stream, handler, request)
             return
-        lane = self._lane(request.session)
+        lane = self._lanes.of(request.session)
         async with lane.lock:
             if serial < lane.dropped:
                 handler = self._drop
             await self._handle(stream, handler, request)
-
-    def _lane(self, session: str) -> Lane:
-        return self._lanes.setdefault(session, Lane())
 
     async def _handle(
         self, stream: Any, handler: Callable[..., Any], request: Request
@@ -309,7 +288,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         request.flush()
         metadata = self.finish_metadata(parent, self.init_metadata(parent), reply)
         if reply["status"] == "error" and order.stop_on_error and not order.silent:
-            self._lane(request.session).dropped = self._serial + 1
+            self._lanes.of(request.session).dropped = self._serial + 1
         self.session.send(
             stream,
             "execute_reply",
@@ -333,7 +312,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         unfinished = Unfinished(request, order, self._loop, self._show_error)
         self.cells.append(unfinished)
         name = self.shell.compile.get_code_name(order.code, order.code, request.number)
-        self._lane(request.session).files.add(name)
+        self._lanes.of(request.session).files.add(name)
         if is_thread_cell(order.code):
             unfinished.cell = ThreadCell(
                 self.shell,
@@ -355,10 +334,12 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         except BaseException:  # no more threads, or the reactor's loop has closed
             self.cells.remove(unfinished)
             raise
-        if not self._looking:
-            self._looking = True
-            self._loop.call_later(LOOK_EACH, self._look)
+        self._watch.begin()
         return unfinished
+
+    def _tell(self, unfinished: Unfinished, text: str) -> None:
+        content = {"name": "stderr", "text": text}
+        self._publish(unfinished.request, "stream", content)
 
     def _show_error(self, request: Request, content: dict[str, Any]) -> None:
         self._publish(request, "error", content)
@@ -377,99 +358,15 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         request.raw_cell = str(parent["content"].get("code", ""))
         self._audit(request, "aborted", 0.0)
 
-    def _look(self) -> None:
-        """Tell clients whose cells have the reactor thread for long."""
-        for unfinished in self.cells:
-            cell = unfinished.cell
-            if not isinstance(cell, ConsoleCell):
-                continue
-            if not cell.begun:
-                self._look_at_waiting(unfinished)
-            if not cell.running:
-                continue
-            turn, held = cell.turns, time.monotonic() - cell.since
-            if held > LONG_TURN and turn != unfinished.told_of_turn:
-                unfinished.told_of_turn = turn
-                text = (
-                    f"this cell has had the reactor thread for {held:.0f} s: the "
-                    "application waits for it. Ctrl-C interrupts it.\n"
-                )
-                content = {"name": "stderr", "text": text}
-                self._publish(unfinished.request, "stream", content)
-        self._looking = bool(self.cells)
-        if self._looking:
-            self._loop.call_later(LOOK_EACH, self._look)
-
-    def _look_at_waiting(self, unfinished: Unfinished) -> None:
-        """Tell the client whose cell the reactor does not come to, once."""
-        if self._loop.time() - unfinished.made < LONG_WAIT or unfinished.told_of_wait:
-            return
-        unfinished.told_of_wait = True
-        text = (
-            "the reactor has not come to this cell yet"
-            f"{self._why_not()}\nCtrl-C drops it; a %%thread cell runs all the same.\n"
-        )
-        content = {"name": "stderr", "text": text}
-        self._publish(unfinished.request, "stream", content)
-
     # -- Interrupts, and leaving -------------------------------------------
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         request = REQUEST.get()
-        self.interrupt(request)
+        self.interrupts.stop(request)
         self.session.send(
             stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident
         )
-        lane = self._lanes.get(request.session)
-        if lane is not None:
-            await self._free_reactor(lane)
-
-    async def _free_reactor(self, lane: Lane) -> None:
-        """If what a client's cells have left holds the reactor, interrupt that."""
-        if lane.freeing:
-            return
-        lane.freeing = True
-        answered = asyncio.Event()
-        self._reactor_side.call(tell_from, self._loop, answered.set)
-        try:
-            await asyncio.wait_for(answered.wait(), FREE_AFTER)
-        except asyncio.TimeoutError:
-            question = self._reactor_side.answering
-            if question is None:
-                self._break_in(lane.files)
-            elif self._lanes.get(question.session) is lane:
-                self._reactor_side.break_off(question)
-        finally:
-            lane.freeing = False
-
-    def interrupt(self, request: Request) -> None:
-        """Stop the cell that an interrupt is meant for, if there is one."""
-        cell = self._meant_by(request)
-        if cell is None:
-            return
-        asked, interrupted = cell.asked_at, date_of(request.header)
-        if asked is not None and interrupted is not None and interrupted < asked:
-            return  # it was sent before the cell was
-        cell.interrupt(self._why_not)
-
-    def _meant_by(self, request: Request) -> Unfinished | None:
-        """
-        The client's own; for a session that never sent a cell, as the one of a Jupyter
-        server's manager, the newest that came from the same process.
-        """
-        session = request.session
-        if session in self._lanes:
-            own = [cell for cell in self.cells if cell.request.session == session]
-            return own[0] if own else None
-        pid = request.peer[1]
-        if pid is None:
-            return None
-        same = [
-            cell
-            for cell in self.cells
-            if cell.request.client is not None and cell.request.client.pid == pid
-        ]
-        return same[-1] if same else None
+        await self.interrupts.free_reactor(request)
 
     def _why_not(self) -> str:
         where = self._where().strip().splitlines()
@@ -480,9 +377,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
     async def shutdown_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """This client leaves; the console and the application go on."""
         request = REQUEST.get()
-        for cell in list(self.cells):
-            if cell.request.session == request.session:
-                cell.interrupt(self._why_not)
+        self.interrupts.stop_all_of(request.session)
         restart = bool(parent["content"].get("restart", False))
         content = {"status": "ok", "restart": restart}
         self.session.send(stream, "shutdown_reply", content, parent, ident=ident)
@@ -490,7 +385,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
     def forget(self, client: Client) -> None:
         """The client is gone; what it has left running goes on."""
         if not any(c.request.session == client.session for c in self.cells):
-            self._lanes.pop(client.session, None)
+            self._lanes.forget(client.session)
 
     # -- What frontends ask beside cells -----------------------------------
 

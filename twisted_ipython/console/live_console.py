@@ -292,7 +292,8 @@ class LiveConsole(Service):
 
         with no_filters_added():
             from .auditing import Auditing
-            from .serving import Plan, Serving
+            from .plan import Plan
+            from .serving import Serving
 
         directory, call = self._installed.directory, self._reactor.callFromThread
         assert directory is not None

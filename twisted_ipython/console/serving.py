@@ -8,29 +8,22 @@ Thread:
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import shutil
 import sys
-import threading
-import uuid
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from contextvars import Context
-from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from time import monotonic
+from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..internals.cpython import no_filters_added
 from ..stops import LeftoverInterrupted
-from .clients import Client, Clients
 from .collecting import no_full_collection
 from .directory import KERNEL_FILE, write_json
-from .requests import Request
+from .plan import Plan
+from .warming import warm_up
+
+if TYPE_CHECKING:
+    from .assembling import Parts
 
 # Seconds that cells have to end when the console closes.
 END_WITHIN = 0.25
@@ -40,38 +33,6 @@ END_AT_ONCE = 0.02
 
 # Seconds that a cell has to end by itself, before that.
 FINISH_WITHIN = 0.05
-
-
-@dataclass
-class Plan:
-    """
-    What the application's side decides, for the console to be opened by.
-
-    Attributes:
-        directory: Where the connection file goes.
-        reactor: The application's.
-        thread_id: The number of the thread that runs it.
-        context: The application's own context variables.
-        names: The dictionary that cells read and write.
-        banner: What a frontend shows first.
-        send_signal: How to have ``interrupted`` of the console called in the reactor
-            thread; None where that is not the main thread.
-        attached, detached: Called with a client, in the kernel's thread.
-        cell_ended: Called with a request, how it ended and its seconds, there too.
-        is_ending: Whether the application shuts down. Any thread.
-    """
-
-    directory: Path
-    reactor: Any
-    thread_id: int
-    context: Context
-    names: dict[str, Any]
-    banner: str
-    send_signal: Callable[[], object] | None
-    attached: Callable[[Client], object]
-    detached: Callable[[Client], object]
-    cell_ended: Callable[[Request, str, float], object]
-    is_ending: Callable[[], bool]
 
 
 class Serving:
@@ -86,10 +47,9 @@ class Serving:
         self._plan = plan
         self.connection_file = plan.directory / KERNEL_FILE
         self._undo = ExitStack()
-        self._host: Any = None
+        self._parts: Parts | None = None
         self._stopping = False
         self._loop: AbstractEventLoop | None = None
-        self._side: Any = None
         self._breaking: set[str] | None = None
         self._is_left_by: Callable[..., bool] = lambda *args: False
         self._ended: asyncio.Event | None = None
@@ -105,16 +65,16 @@ class Serving:
             if self._stopping:
                 return
             with _imports():
-                kernel = self._open()
+                parts = self._open()
                 if not self._stopping:
-                    connection = self._sockets.connection(self._session.key)
+                    connection = parts.sockets.connection(parts.session.key)
                     write_json(self.connection_file, connection)
                     self._undo.callback(self.connection_file.unlink, missing_ok=True)
                     opened()
-                    _warm_up(kernel.shell)
+                    warm_up(parts.kernel.shell)
             self._io_loop.run_sync(self._until_stopped)
-            self._io_loop.run_sync(self._end_cells)
-            kernel.clients.forget_all()
+            self._io_loop.run_sync(lambda: self._end_cells(parts))
+            parts.kernel.clients.forget_all()
 
     def stop(self) -> None:
         """
@@ -146,11 +106,14 @@ class Serving:
             Reactor thread, in a signal handler.
         """
         files, self._breaking = self._breaking, None
-        cell = None if self._host is None else self._host.running
+        parts = self._parts
+        if parts is None:
+            return
+        cell = parts.host.running
         if cell is not None:
             cell.signalled_at(frame)
-        elif self._side is not None and self._side.answering is not None:
-            self._side.signalled(frame)
+        elif parts.side.answering is not None:
+            parts.side.signalled(frame)
         elif files is not None and self._is_left_by(frame, files):
             raise LeftoverInterrupted
 
@@ -161,193 +124,51 @@ class Serving:
 
         Not where signals don't reach that thread: it could be elsewhere by then.
         """
-        if self._plan.send_signal is not None and self._host.running is None:
+        parts, send_signal = self._parts, self._plan.send_signal
+        if send_signal is not None and parts is not None and parts.host.running is None:
             self._breaking = files
-            self._plan.send_signal()
+            send_signal()
 
     @property
     def clients(self) -> int:
         """How many are attached. Any thread."""
-        return len(self._kernel.clients)
+        return 0 if self._parts is None else len(self._parts.kernel.clients)
 
     @property
     def is_used(self) -> bool:
         """Whether a client is attached, or a cell runs. Any thread."""
-        return bool(len(self._kernel.clients) or self._kernel.cells)
+        parts = self._parts
+        return parts is not None and bool(
+            len(parts.kernel.clients) or parts.kernel.cells
+        )
 
-    # -- Making it ---------------------------------------------------------
-
-    def _open(self) -> Any:
+    def _open(self) -> Parts:
         from ..internals import ipykernel_parts
 
         # First, and alone: all that is imported below needs it.
         ipykernel_parts.import_kernel()
 
-        from IPython.core.profiledir import ProfileDir
         from tornado.ioloop import IOLoop
-        from traitlets.config import Config
 
-        from .kernel import LiveKernel
-        from .namespace import Namespace, module_of
-        from .packing import LiveSession, pack
-        from .places import Places
-        from .reactor_side import ReactorSide
-        from .reading import (
-            IN_REACTOR_THREAD,
-            NO_GETPASS,
-            NO_STDIN,
-            NOT_IN_THREAD,
-            NoInput,
-            Reading,
-        )
-        from .sockets import Sockets
+        from .assembling import assemble
+        from .executing import is_left_by
 
-        undo, plan = self._undo, self._plan
+        self._is_left_by = is_left_by
         loop = asyncio.SelectorEventLoop()
         self._loop, self._ended = loop, asyncio.Event()
         self._io_loop = IOLoop(asyncio_loop=loop, make_current=False)
-        undo.callback(self._io_loop.close)
+        self._undo.callback(self._io_loop.close)
         asyncio.set_event_loop(loop)
-        undo.callback(asyncio.set_event_loop, None)
-
-        self._session = LiveSession(
-            key=uuid.uuid4().hex.encode(),
-            username=_user(),
-            check_pid=False,
-            pack=pack,
-            # zmq frees what it sends without a copy in a thread of its own, which
-            # stays, with a context, until the process ends.
-            copy_threshold=sys.maxsize,
-        )
-        self._sockets = Sockets(plan.directory, self._session, self._io_loop)
-        undo.callback(self._sockets.close)
-
-        private = plan.directory / "ipython"
-        private.mkdir(mode=0o700, exist_ok=True)
-        undo.callback(shutil.rmtree, private, ignore_errors=True)
-        config = Config()
-        config.HistoryManager.hist_file = ":memory:"
-        config.HistoryManager.enabled = True
-        config.IPCompleter.use_jedi = False  # it reads files, and takes its time
-        config.Completer.use_jedi = False
-        config.InteractiveShell.ipython_dir = str(private)
-
-        kernel = LiveKernel(
-            config=config,
-            session=self._session,
-            shell_stream=self._sockets.shell,
-            control_stream=self._sockets.control,
-            stdin_socket=self._sockets.stdin.socket,
-            iopub_thread=self._sockets.iopub_thread,
-            iopub_socket=self._sockets.iopub,
-            profile_dir=ProfileDir.create_profile_dir(str(private / "profile")),
-            user_ns=Namespace(plan.names),
-            user_module=module_of(plan.names),
-            log=_silent_logger(),
-        )
-        self._kernel = kernel
-        undo.callback(ipykernel_parts.set_comm_manager, None)
-        undo.callback(ipykernel_parts.close_history, kernel.shell)
-        kernel.record_ports(
-            {f"{name}_port": n for name, n in self._sockets.ports.items()}
-        )
-
-        self._host, reactor_loop = _host(plan)
-        kernel.shell.running = self._running
-        kernel.shell.connection_file = str(self.connection_file)
-        side = ReactorSide(plan.reactor, plan.thread_id, loop, plan.send_signal)
-        self._side = side
-        clients = Clients(plan.attached, self._gone)
-        reading = Reading(
-            self._session,
-            self._sockets.stdin,
-            loop,
-            lambda session: clients.find({"session": session}) is not None,
-        )
-        self._reading = reading
-
-        def read(request: Request, prompt: str, secret: bool) -> str:
-            if threading.get_ident() == plan.thread_id:
-                raise NoInput(NO_GETPASS if secret else IN_REACTOR_THREAD)
-            return reading.read(request, prompt, secret)
-
-        def ask(request: Request, prompt: str, secret: bool) -> Any:
-            if threading.get_ident() != plan.thread_id:
-                raise NoInput(NOT_IN_THREAD)
-            return reading.awaited(request, prompt, secret, plan.reactor)
-
-        from .streams import Unreadable
-
-        places = Places(
-            kernel.shell,
-            kernel,
-            read,
-            ask,
-            Unreadable(lambda: NoInput(NO_STDIN)),
-        )
-        undo.callback(places.forget)
-        for channel in (self._sockets.shell, self._sockets.control):
-            self._sockets.watch(channel, clients.disconnected)
-
-        from .contained import Containment
-        from .executing import is_in_cell, is_left_by
-        from .running import ConsoleCell
-
-        self._is_left_by = is_left_by
-        names = kernel.shell.user_global_ns
-        containment = Containment(reactor_loop, plan.reactor, plan.context)
-
-        class InThisReactor(ConsoleCell):
-            send_signal = (
-                None if plan.send_signal is None else staticmethod(plan.send_signal)
-            )
-
-        def new_cell(
-            coro: Any, request: Request, context: Context, tell: Callable[..., object]
-        ) -> ConsoleCell:
-            return InThisReactor(
-                coro,
-                request,
-                context,
-                self._host,
-                places,
-                containment,
-                tell,
-                lambda frame: is_in_cell(frame, names),
-                self._application_ends,
-            )
-
-        kernel.set_up(
-            side,
-            places,
-            clients,
-            new_cell,
-            self._where,
+        self._undo.callback(asyncio.set_event_loop, None)
+        self._parts = parts = assemble(
+            self._plan,
+            self.connection_file,
+            self._io_loop,
+            self._undo,
             self._break_in,
-            plan.cell_ended,
-            plan.banner,
+            self._application_ends,
         )
-        kernel.start()
-        deadline = monotonic() + 5
-        while not self._sockets.is_beating and monotonic() < deadline:
-            threading.Event().wait(0.001)
-        return kernel
-
-    def _running(self) -> Any:
-        """The cell whose code this thread runs, if it is the reactor thread."""
-        if threading.get_ident() != self._plan.thread_id:
-            return None
-        return self._host.running
-
-    def _gone(self, client: Client) -> None:
-        self._kernel.forget(client)
-        self._reading.gone(client.session)
-        self._plan.detached(client)
-
-    def _where(self) -> str:
-        from .thread_cells import stack_of
-
-        return "".join(stack_of(self._plan.thread_id))
+        return parts
 
     # -- Ending it ---------------------------------------------------------
 
@@ -359,59 +180,29 @@ class Serving:
             tell_from(self._loop, self._interrupt_all)
 
     def _interrupt_all(self) -> None:
-        for cell in list(self._kernel.cells):
-            cell.interrupt(lambda: "")
+        if self._parts is not None:
+            for cell in list(self._parts.kernel.cells):
+                cell.interrupt(lambda: "")
 
-    async def _end_cells(self) -> None:
+    async def _end_cells(self, parts: Parts) -> None:
         """See that every cell has its reply, and all replies are sent."""
+        kernel = parts.kernel
         within = END_AT_ONCE if self._plan.is_ending() else END_WITHIN
-        replies = [cell.reply for cell in self._kernel.cells]
+        replies = [cell.reply for cell in kernel.cells]
         if replies and not self._plan.is_ending():
             # The one that has closed the console is about to end by itself.
             await asyncio.wait(replies, timeout=FINISH_WITHIN)
         self._interrupt_all()
-        self._reading.end()
+        parts.reading.end()
         if replies:
             await asyncio.wait(replies, timeout=within)
-            for cell in list(self._kernel.cells):
+            for cell in list(kernel.cells):
                 cell.give_up(": the console closes")
-        tasks = list(self._kernel.tasks)
+        tasks = list(kernel.tasks)
         if tasks:
             await asyncio.wait(tasks, timeout=within)
-        for task in self._kernel.tasks:
+        for task in kernel.tasks:
             task.cancel()
-
-
-# What IPython imports at the first error, question, completion, magic or command.
-_LATER = (
-    "stack_data",
-    "pygments.formatters.terminal256",
-    "pygments.formatters.html",
-    "pygments.lexers.python",
-    "pygments.styles.default",
-    "IPython.core.guarded_eval",
-    "IPython.core.latex_symbols",
-    "IPython.core.magics.execution",
-    "IPython.core.magics.namespace",
-    "pexpect",
-)
-
-
-def _warm_up(shell: Any) -> None:
-    """
-    Have that imported now, if it was not. In a cell, the reactor would wait for it.
-    """
-    if all(name in sys.modules for name in _LATER):
-        return
-    for name in _LATER:
-        with suppress(ImportError):
-            import_module(name)
-    try:
-        raise ValueError
-    except ValueError:
-        shell.InteractiveTB.structured_traceback(*sys.exc_info())
-    shell.inspector.info(_warm_up)
-    shell.display_formatter.format(None)
 
 
 @contextmanager
@@ -423,33 +214,3 @@ def _imports() -> Iterator[None]:
         else:
             with no_full_collection():
                 yield
-
-
-def _user() -> str:
-    from .directory import user_name
-
-    return user_name(os.geteuid())
-
-
-def _silent_logger() -> logging.Logger:
-    """
-    Where ipykernel logs: nowhere.
-
-    Without it, it would configure Python's logging, which closes all handlers that
-    the application has.
-    """
-    logger = logging.Logger("twisted_ipython.console")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger
-
-
-def _host(plan: Plan) -> tuple[Any, AbstractEventLoop | None]:
-    """What drives cells in the reactor thread, and asyncio's loop under it."""
-    from ..hosts import AsyncioHost, DeferredHost
-    from ..internals.twisted import asyncio_loop
-
-    loop = asyncio_loop(plan.reactor)
-    if loop is None:
-        return DeferredHost(plan.reactor, plan.thread_id), None
-    return AsyncioHost(loop, plan.thread_id), loop

@@ -18,6 +18,7 @@ from zmq.eventloop.zmqstream import ZMQStream
 from zmq.utils.monitor import parse_monitor_message
 
 from ..internals import ipykernel_parts as internals
+from ..internals.cpython import no_signals
 
 _CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 
@@ -129,11 +130,14 @@ class Sockets:
             stream.close(linger=_LINGER)
         if hasattr(self, "iopub_thread"):
             internals.close_iopub(self.iopub_thread)
-        if self._heartbeat_context is not None:
-            self._heartbeat_context.term()
-            if hasattr(self, "_heartbeat"):
-                self._heartbeat.join(1)
-        self._context.term()
+        # pyzmq takes a context for ended whose ending a signal has interrupted, and one
+        # of its threads would stay.
+        with no_signals():
+            if self._heartbeat_context is not None:
+                self._heartbeat_context.term()
+                if hasattr(self, "_heartbeat"):
+                    self._heartbeat.join(1)
+            self._context.term()
         for number in self.ports.values():
             path = f"{self._prefix}-{number}"
             if os.path.lexists(path):

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 from ..awaiting_cell import Message
@@ -67,11 +66,6 @@ class Unfinished:
         self._loop = loop
         self._show_error = show_error
         self._interrupting: asyncio.Task[None] | None = None
-
-    @property
-    def asked_at(self) -> datetime | None:
-        """When the client sent it, as its header says."""
-        return date_of(self.request.header)
 
     # -- Its end -----------------------------------------------------------
 
@@ -198,16 +192,3 @@ class Unfinished:
         if isinstance(self.cell, ConsoleCell):
             self.cell.abandoned = lambda: None
         self._show_error(self.request, self._reply_with(error))
-
-
-def date_of(header: dict[str, Any]) -> datetime | None:
-    """When a message was sent; None if it does not say."""
-    date = header.get("date")
-    if isinstance(date, str):
-        try:
-            date = datetime.fromisoformat(date.replace("Z", "+00:00"))
-        except ValueError:
-            return None
-    if not isinstance(date, datetime):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)

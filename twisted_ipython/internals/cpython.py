@@ -16,6 +16,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # nobody's stubs have it
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -54,10 +55,26 @@ def let_come_up() -> None:
     for _ in range(100):  # it is looked for at each turn of a loop
         pass
 
+
 # A traceback does not have the frame at whose "return" a trace function has raised. Until
 # 3.11.4 (GH-102818) what called the trace function entered it; from 3.12 on, what evaluates
 # the frame does, as it always did at a "line".
 _LEAVES_OUT_RETURNING = (3, 11, 4) <= sys.version_info < (3, 12)
+
+
+@contextmanager
+def no_signals() -> Iterator[None]:
+    """
+    No signal interrupts what this thread waits for in C; other threads get them.
+
+    Thread:
+        Any but the main thread.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
