@@ -16,6 +16,7 @@ import pydoc
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -75,9 +76,10 @@ class Places:
         self._read = read
         self._ask = ask
         self._pid = os.getpid()
-        self._stdout = Routed(self, "stdout")
-        self._stderr = Routed(self, "stderr")
-        self._stdin = Routed(self, "stdin", unreadable)
+        self._known: dict[Place, Any] = {}  # the last that no cell has left there
+        self._stdout = Routed(self, self._known, "stdout")
+        self._stderr = Routed(self, self._known, "stderr")
+        self._stdin = Routed(self, self._known, "stdin", unreadable)
         self._ours: dict[Place, Any] = {
             (sys, "stdout"): self._stdout,
             (sys, "stderr"): self._stderr,
@@ -105,7 +107,6 @@ class Places:
             self._ours[cls, singletons.ATTRIBUTE] = kernel
         self._last: dict[Place, Any] = dict.fromkeys(_LAST, _ABSENT)
         self._apps: dict[Place, Any] = {}
-        self._known: dict[Place, Any] = {}  # the last that no cell has left there
         self._kept: dict[Place, Any] = {}  # the last that one has
         # By the number of each thread that is in: what another had set in our places
         # when it came.
@@ -317,11 +318,21 @@ class Routed:
     A stream that is a cell's in the threads that run one, and else the application's.
 
     What keeps it, as a logging handler made in a cell, writes to the application's
-    stream when the cell has ended.
+    stream when the cell has ended. Each thread that is made in a cell keeps one, those
+    of the reactor's pool for as long as it runs: it does not hold the console.
+
+    Args:
+        known: What the application had in the places at last.
     """
 
-    def __init__(self, places: Places, name: str, instead: Any = None) -> None:
-        self.__dict__["_route"] = (places, name, instead)
+    def __init__(
+        self,
+        places: Places,
+        known: dict[Place, Any],
+        name: str,
+        instead: Any = None,
+    ) -> None:
+        self.__dict__["_route"] = (weakref.ref(places), known, name, instead)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(_routed(self), name)
@@ -349,7 +360,11 @@ class Routed:
 
 
 def _routed(stream: Routed) -> Any:
-    places, name, instead = stream.__dict__["_route"]
+    ref, known, name, instead = stream.__dict__["_route"]
+    places = ref()
+    if places is None:  # the console has closed
+        theirs = getattr(sys, name)
+        return known.get((sys, name)) if theirs is stream else theirs
     request = places.here()
     if request is None:
         return places.app(sys, name)

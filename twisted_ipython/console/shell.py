@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -321,6 +322,22 @@ class LiveShell(SeenErrors, ZMQInteractiveShell):
         """Of no effect: it ends with the console, not with the process."""
 
     # -- Errors ------------------------------------------------------------
+
+    @property
+    def excepthook(self) -> Callable[..., None]:  # type: ignore[override]
+        """
+        What is ``sys.excepthook`` in a cell.
+
+        Each thread that is made there keeps it, and should not hold the shell.
+        """
+        ours = weakref.WeakMethod(super().excepthook)
+
+        def show(*error: Any) -> None:
+            shown = ours()
+            if shown is not None:
+                shown(*error)
+
+        return show
 
     def prepare(self, error: BaseException) -> None:
         if self.InteractiveTB.mode == "Verbose":
