@@ -168,6 +168,85 @@ def test_what_a_cell_left_running_does_not_hold_the_closed_console(reactor):
         assert deferreds, "it still runs"
 
 
+LOOK = """
+import gc, logging
+from twisted.internet.threads import deferToThread
+
+def look():
+    gc.collect()
+    kinds = [type(each).__name__ for each in gc.get_objects()]
+    return kinds.count("LiveKernel")
+
+def say():
+    if console.state == "dormant":
+        saying.stop()
+        theirs.write(f"{look()} kernels\\n")
+        theirs.flush()
+        threading.Thread(target=print, args=["of a thread"]).start()
+        kept.warning("of a logger")
+
+from twisted.internet.task import LoopingCall
+saying, kept = LoopingCall(say), logging.getLogger("kept")
+"""
+
+KEPT = {
+    "pool": "assert await deferToThread(lambda: 7) == 7",
+    "thread": "go_on = threading.Event()\n"
+    "made = threading.Thread(target=go_on.wait, daemon=True); made.start()",
+    "stream": "made = sys.stdout, sys.stderr, sys.stdin",
+    "handler": "kept.addHandler(logging.StreamHandler(sys.stdout))",
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_what_a_cell_has_made_does_not_hold_the_closed_console(kept):
+    source = LEFT.replace("reactor.run()", LOOK + "reactor.run()")
+    with RunningApplication(source) as app:
+        client = app.client()
+        ok(client, KEPT[kept])
+        ok(client, "_ = saying.start(0.05)")
+        close(app, client)
+        app.wait_until(lambda: "of a thread\n" in app.stdout, what="the threads")
+        logged = ["of a logger"] if kept == "handler" else []
+        app.wait_until(lambda: "of a logger" in app.said, what="what is logged")
+        lines = app.stdout.splitlines()
+        assert lines[0] == "0 kernels"
+        assert sorted(lines[1:]) == sorted(["of a thread", *logged]), app.said
+
+
+def test_what_is_put_back_when_the_console_has_gone_is_the_applications():
+    source = LEFT.replace("reactor.run()", LOOK + "reactor.run()")
+    with RunningApplication(source) as app:
+        client = app.client()
+        ok(
+            client,
+            "from twisted.internet.defer import Deferred, ensureDeferred\n"
+            "async def redirected():\n"
+            "    with contextlib.redirect_stdout(io.StringIO()):\n"
+            "        await left\n"
+            "left = Deferred(); _ = ensureDeferred(redirected())",
+        )
+        ok(
+            client,
+            "def put_back():\n"
+            "    if console.state == 'dormant' and not look():\n"
+            "        putting.stop(); left.callback(None)\n"
+            "        print('of the application', flush=True)\n"
+            "putting = LoopingCall(put_back); _ = putting.start(0.05)",
+        )
+        close(app, client)
+        app.wait_until(lambda: app.stdout, what="what it prints")
+        assert app.stdout == "of the application\n", app.said
+        assert app.stderr == "", app.said
+
+
+def test_excepthook_shows_an_error_as_ipython_does():
+    with RunningApplication(LEFT) as app:
+        show = "try: 1 / 0\nexcept ZeroDivisionError: sys.excepthook(*sys.exc_info())"
+        assert run(app.client(), show).only_error.ename == "ZeroDivisionError"
+        assert app.said == "--- its stderr\n"
+
+
 FULL_DISK = """
 import os
 from twisted.application.service import MultiService
