@@ -8,6 +8,7 @@ replaced when a test fails or leaves it so that it no longer awaits.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from kernels import Kernel, with_extension
 from terminals import Program, Terminal, run_ipython
 
 _failed = pytest.StashKey[bool]()
+
+# A shell that runs the tests in the background has SIGINT ignored, and so would all
+# programs be that they run.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -26,7 +26,9 @@ def sleep(seconds, result=None):
     return task.deferLater(reactor, seconds, lambda: result)
 
 def say(*words):
-    print(*words, flush=True)
+    # In one piece: a signal's handler says something, too.
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+    sys.stdout.flush()
 
 reactor.addSystemEventTrigger("before", "shutdown", say, "before shutdown")
 reactor.addSystemEventTrigger("during", "shutdown", sleep, 0.05)
@@ -167,10 +169,12 @@ def test_its_own_handlers_are_called(cell: str) -> None:
 
 
 STUBBORN = """\
+def spin():  # a call: from some loops, Python takes a signal's exception past the try
+    while True: pass
 print('begun')
 while True:
     try:
-        while True: pass
+        spin()
     except KeyboardInterrupt:
         stubborn = globals().get('stubborn', 0) + 1
         if stubborn == 2:
@@ -179,22 +183,54 @@ while True:
 
 
 def test_a_cell_that_swallows_the_interrupt_is_told_again() -> None:
-    """By the second signal, as who sends one would with any program."""
+    """Once by the signal, and again as long as it does not let the reactor go."""
     expected = without(signal.SIGTERM)
     with RunningApplication(source(True)) as app:
         begin(app, STUBBORN)
+        Ended(app, lambda: app.signal(signal.SIGTERM)).same_as(expected)
 
-        def end() -> None:
-            app.signal(signal.SIGTERM)
-            deadline = time.monotonic() + 1
-            while app.alive and time.monotonic() < deadline:
-                time.sleep(0.005)
-            if app.alive:
-                app.signal(signal.SIGTERM)
 
-        ended = Ended(app, end)
-        assert ended.status == expected.status
-        assert ended.stderr == "" and not ended.left
+CLEANING = """\
+def spin():
+    while True: pass
+print('begun')
+try:
+    spin()
+except KeyboardInterrupt:
+    for n in range(10**6): pass
+    os.write(1, b"cleaned up ")
+"""
+
+
+def test_clean_up_is_not_broken_off() -> None:
+    """A cell that the signal ends is given its time for that."""
+    for _ in range(3):
+        with RunningApplication(source(True)) as app:
+            begin(app, CLEANING)
+            ended = Ended(app, lambda app=app: app.signal(signal.SIGTERM))
+            assert "before shutdown" in ended.stdout, app.report()
+            assert ended.stderr == ""
+            assert "cleaned up" in ended.stdout, app.report()
+
+
+EXITS = """
+import atexit
+atexit.register(say, "exits")
+def exits(number, frame):
+    say("own handler", number)
+    raise SystemExit(7)
+reactor.callWhenRunning(signal.signal, signal.SIGTERM, exits)
+"""
+
+
+@pytest.mark.parametrize("cell", ["idle", "loop", "await"])
+def test_own_handler_that_raises(cell: str) -> None:
+    """What it raises is for the application, also while a cell has the thread."""
+    with RunningApplication(source(True, EXITS), reactor="asyncio") as app:
+        begin(app, CELLS[cell])
+        ended = Ended(app, lambda: app.signal(signal.SIGTERM))
+        assert ended.status == 7, app.report()
+        assert "own handler 15" in ended.stdout and "exits" in ended.stdout
 
 
 @pytest.mark.parametrize("several", [3])

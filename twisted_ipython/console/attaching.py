@@ -95,6 +95,7 @@ class Opening:
         self.sent = False
         self._ready = ready
         self._since = application.since if application else 0.0
+        self._sent_at = 0.0  # the ``since`` of the state that the signal was sent in
         self._began = time.monotonic()
 
     def wait(
@@ -148,9 +149,12 @@ class Opening:
                 return True
         if now.state == directory.DORMANT and now.error and now.since != self._since:
             raise CannotAttach(f"{label(now)} could not open its console: {now.error}")
-        if not self.sent and now.state != directory.OPENING:
+        # Again, where it was asked as it closed: that signal and another's may have
+        # come as one, before it was asked to close.
+        lost = now.state == directory.DORMANT and now.since != self._sent_at
+        if now.state != directory.OPENING and (lost or not self.sent):
             send_signal(now)
-            self.sent = True
+            self.sent, self._sent_at = True, now.since
         return False
 
 

@@ -81,6 +81,10 @@ class Containment:
             else:
                 setattr(loop, name, method)
 
+    def outside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call ``function`` as the application does, while a cell runs."""
+        return self._context.copy().run(function, *args)
+
     def _make_task(
         self, before: Any, loop: AbstractEventLoop, coro: Any, **options: Any
     ) -> Any:

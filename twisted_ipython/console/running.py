@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
+from functools import partial
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -128,7 +129,23 @@ class ConsoleCell(Cell):
             wait_for_no_children(frame)
             self.signalled()
 
+    async def _run(self) -> None:
+        await super()._run()
+        if self.error is not None and not isinstance(self.error, (Exception, CellStop)):
+            # Of a handler of the application's, between two turns; IPython has taken
+            # what the cell's code has raised.
+            self._pass_on(self.error)
+
     def step(self, resume: Callable[[Any], Any], value: Any) -> Any:
+        # Around all else: what a handler of the application's raises meanwhile would
+        # leave places as they are.
+        handlers = self._watch_for_end()
+        try:
+            return self._step(resume, value)
+        finally:
+            self._stop_watching(handlers)
+
+    def _step(self, resume: Callable[[Any], Any], value: Any) -> Any:
         before = self._places.enter(self.request)
         self._places.put_back(self._changed)
         excepthook = sys.excepthook
@@ -137,7 +154,6 @@ class ConsoleCell(Cell):
         else:
             sys.excepthook = self._excepthook
         contained = self._containment.enter()
-        handlers = self._watch_for_end()
         self.turns += 1
         self.since = monotonic()
         process = os.getpid()
@@ -148,7 +164,6 @@ class ConsoleCell(Cell):
                 # A child that the cell has forked. It has the reactor's descriptors,
                 # and would take what is meant for the application.
                 end_child(0)
-            self._stop_watching(handlers)
             self._containment.leave(contained)
             ended = self._coro.cr_frame is None
             self._excepthook = sys.excepthook
@@ -186,20 +201,31 @@ class ConsoleCell(Cell):
             before, self._unstoppable = self._unstoppable, True
             try:
                 with self._places.outside():
-                    theirs(number, frame)
-                self._on_end()
+                    self._containment.outside(theirs, number, frame)
+            except BaseException as error:
+                self._pass_on(error)
             finally:
                 self._unstoppable = before
+            self._on_end()
             if self.abandoned is None:
                 # No time for a traceback: the first takes long to be formatted.
                 self.abandoned = lambda: None
             self._stopped, self._raised = False, True
+            self._raised_at = monotonic()
             self._stop = self._marking(CellInterrupted)
             self.signalled_at(frame)
 
         return end
 
+    def _pass_on(self, error: BaseException) -> None:
+        """Raise it in the application's own thread, which it was meant for."""
+        self._containment.outside(self._host.call, partial(_raise, error))
+
     def _stop_watching(self, handlers: dict[int, tuple[Any, Any]]) -> None:
         for number, (theirs, ours) in handlers.items():
             if get_signal_handler(number) is ours:  # not set by the cell
                 set_signal_handler(number, theirs)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -34,6 +34,10 @@ END_AT_ONCE = 0.02
 # Seconds that a cell has to end by itself, before that.
 FINISH_WITHIN = 0.05
 
+# Seconds after which a cell that still runs is interrupted again, when a signal that ends
+# the application has come.
+INSIST_EACH = 0.6
+
 
 class Serving:
     """
@@ -177,7 +181,14 @@ class Serving:
         from .reactor_side import tell_from
 
         if self._loop is not None:
-            tell_from(self._loop, self._interrupt_all)
+            tell_from(self._loop, self._interrupt_running)
+
+    def _interrupt_running(self) -> None:
+        """Also those that catch it, until each has let the reactor go."""
+        self._interrupt_all()
+        if self._parts is not None and self._parts.host.running is not None:
+            assert self._loop is not None
+            self._loop.call_later(INSIST_EACH, self._interrupt_running)
 
     def _interrupt_all(self) -> None:
         if self._parts is not None:
