@@ -343,6 +343,8 @@ def test_inspect_finds_nothing(client: BlockingKernelClient) -> None:
         ("x = 1", "complete", None),
         ("await sleep(1)", "complete", None),
         ("%%thread\n1\n\n", "complete", None),
+        ("%%thread", "incomplete", None),
+        ("%%thread\n", "complete", None),
         ("for x in y:", "incomplete", "    "),
         ("def f():\n    if x:", "incomplete", "        "),
         ("(1 +", "incomplete", None),

@@ -11,8 +11,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .lanes import Lane, Lanes
-from .reactor_side import ReactorSide, tell_from
+from .reactor_side import ReactorSide
 from .requests import Request
+from .telling import tell_from
 from .unfinished import Unfinished
 
 # Seconds that the reactor has to answer after an interrupt, before what the client's

@@ -33,12 +33,13 @@ from .executing import Order, run_cell
 from .interrupting import Interrupts
 from .lanes import Lanes
 from .places import Places
-from .reactor_side import ReactorSide, tell_from
+from .reactor_side import ReactorSide
 from .requests import REQUEST, Request
 from .running import ConsoleCell
 from .shell import LiveShell
 from .streams import Stream
-from .thread_cells import ThreadCell, is_thread_cell
+from .telling import tell_from
+from .thread_cells import ThreadCell, body_of, is_thread_cell
 from .unfinished import Unfinished
 from .watching import Watch
 
@@ -208,10 +209,7 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         def later() -> None:
             self._loop.call_later(SEND_WITHIN, stream.flush)
 
-        try:
-            self._loop.call_soon_threadsafe(later)
-        except RuntimeError:  # the console has closed
-            pass
+        tell_from(self._loop, later)
 
     async def _dispatch(
         self,
@@ -422,6 +420,9 @@ class LiveKernel(WithoutThreadHooks, IPythonKernel):
         )
 
     async def do_is_complete(self, code: str) -> Any:
+        # Alone, it shows where the reactor is: one empty line says that there is no more.
+        if code.endswith("\n") and is_thread_cell(code) and not body_of(code):
+            return {"status": "complete"}
         is_complete = super().do_is_complete
         return await self._ask(lambda: is_complete(code), {"status": "unknown"})
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from types import FrameType
 from typing import Any, TypeVar
 
 from ..stops import CellStop
 from .places import Places
 from .requests import REQUEST, Request
+from .telling import tell_from
 
 T = TypeVar("T")
 
@@ -153,11 +154,3 @@ class ReactorSide:
                 tell()
 
         tell_from(self._loop, tell_now)
-
-
-def tell_from(loop: AbstractEventLoop, tell: Callable[[], object]) -> None:
-    """Have ``tell`` called on ``loop``, unless that has closed. Any thread."""
-    try:
-        loop.call_soon_threadsafe(tell, context=Context())
-    except RuntimeError:  # the console has closed meanwhile
-        pass

@@ -20,6 +20,7 @@ from ..stops import LeftoverInterrupted
 from .collecting import no_full_collection
 from .directory import KERNEL_FILE, write_json
 from .plan import Plan
+from .telling import tell_from
 from .warming import warm_up
 
 if TYPE_CHECKING:
@@ -88,10 +89,7 @@ class Serving:
         loop, ended = self._loop, self._ended
         if loop is None or ended is None:  # it has not come so far, and will see
             return
-        try:
-            loop.call_soon_threadsafe(ended.set)
-        except RuntimeError:  # its loop has closed
-            pass
+        tell_from(loop, ended.set)
 
     async def _until_stopped(self) -> None:
         assert self._ended is not None
@@ -178,8 +176,6 @@ class Serving:
 
     def _application_ends(self) -> None:
         """A signal that ends the application came while a cell ran. Reactor thread."""
-        from .reactor_side import tell_from
-
         if self._loop is not None:
             tell_from(self._loop, self._interrupt_running)
 

@@ -12,9 +12,9 @@ from typing import Any
 from ..awaiting_cell import Message
 from ..stops import CellInterrupted
 from .executing import Order, text_of
-from .reactor_side import tell_from
 from .requests import Request
 from .running import ConsoleCell
+from .telling import tell_from
 from .thread_cells import ThreadCell
 
 # Seconds after which an interrupted cell that awaits lets go of what it awaits, and
