@@ -182,7 +182,9 @@ def say():
         saying.stop()
         theirs.write(f"{look()} kernels\\n")
         theirs.flush()
-        threading.Thread(target=print, args=["of a thread"]).start()
+        thread = threading.Thread(target=print, args=["of a thread"])
+        thread.start()
+        thread.join()
         kept.warning("of a logger")
 
 from twisted.internet.task import LoopingCall

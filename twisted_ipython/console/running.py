@@ -131,10 +131,13 @@ class ConsoleCell(Cell):
 
     async def _run(self) -> None:
         await super()._run()
-        if self.error is not None and not isinstance(self.error, (Exception, CellStop)):
-            # Of a handler of the application's, between two turns; IPython has taken
-            # what the cell's code has raised.
-            self._pass_on(self.error)
+        error = self.error
+        if isinstance(error, CellStop) or self._coro.cr_frame is None:
+            return
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            # It has not come out of the cell: a handler of the application's has raised
+            # it, between two turns.
+            self._pass_on(error)
 
     def step(self, resume: Callable[[Any], Any], value: Any) -> Any:
         # Around all else: what a handler of the application's raises meanwhile would
