@@ -46,7 +46,7 @@ lab: ## Open JupyterLab on README.ipynb
 test: ## Run every test: pytest, and README.ipynb under nbval
 	$(call with,test)
 	$(IN_VENV) -m pytest --nbval --nbval-current-env \
-		--numprocesses 2 --dist loadfile $(TESTS) $(ARGS)
+		--numprocesses 3 --dist loadfile $(TESTS) $(ARGS)
 
 .PHONY: test-all
 test-all: ## Run every test on each Python found, and with the oldest dependencies

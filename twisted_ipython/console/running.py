@@ -202,19 +202,20 @@ class ConsoleCell(Cell):
         def end(number: int, frame: FrameType | None) -> None:
             # Else the kernel's thread, which this wakes, could stop it in here.
             before, self._unstoppable = self._unstoppable, True
+            self._raised_at = monotonic()
             try:
                 with self._places.outside():
                     self._containment.outside(theirs, number, frame)
             except BaseException as error:
                 self._pass_on(error)
+            try:
+                self._on_end()
             finally:
                 self._unstoppable = before
-            self._on_end()
             if self.abandoned is None:
                 # No time for a traceback: the first takes long to be formatted.
                 self.abandoned = lambda: None
             self._stopped, self._raised = False, True
-            self._raised_at = monotonic()
             self._stop = self._marking(CellInterrupted)
             self.signalled_at(frame)
 
