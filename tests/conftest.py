@@ -11,11 +11,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from applications import QUIET_APPLICATION, REACTORS, RunningApplication
+from applications import QUIET_APPLICATION, REACTORS, Attached, RunningApplication
+from attacked import Attacked, Shared
 from kernels import Kernel, with_extension
 from terminals import Program, Terminal, run_ipython
 
@@ -234,3 +236,37 @@ def attach(
 def client(attach: Callable[..., BlockingKernelClient]) -> BlockingKernelClient:
     """A client of ``application``."""
     return attach()
+
+
+@pytest.fixture(scope="module", params=REACTORS)
+def attacked_application(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """The module's application that is meant harm, one for each reactor."""
+    shared = Shared(request.param)
+    yield shared
+    shared.discard()
+
+
+@pytest.fixture
+def front(
+    attacked_application: Shared, request: pytest.FixtureRequest
+) -> Iterator[Attached]:
+    """A client of the module's application, which has to be unhurt afterwards."""
+    yield attacked_application.front()
+    if request.node.stash.get(_failed, False):
+        attacked_application.discard()
+    else:
+        attacked_application.check()
+
+
+@pytest.fixture
+def attacked() -> Iterator[Callable[..., Attacked]]:
+    """Starts applications of this test's own; takes what ``Attacked`` takes."""
+    started: list[Attacked] = []
+
+    def start(*arguments: Any, **options: Any) -> Attacked:
+        started.append(Attacked(*arguments, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()

@@ -22,43 +22,7 @@ import pytest
 import zmq
 
 from applications import REACTORS, Attached
-from attacked import Attacked, Shared
-
-
-@pytest.fixture(scope="module", params=REACTORS)
-def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
-    """The module's application, one for each reactor."""
-    shared = Shared(request.param)
-    yield shared
-    shared.discard()
-
-
-@pytest.fixture
-def front(shared: Shared, request: pytest.FixtureRequest) -> Iterator[Attached]:
-    """A client of the module's application, which has to be unhurt afterwards."""
-    yield shared.front()
-    if request.session.testsfailed > request.session.stash.get(_before, 0):
-        request.session.stash[_before] = request.session.testsfailed
-        shared.discard()
-    else:
-        shared.check()
-
-
-_before = pytest.StashKey[int]()
-
-
-@pytest.fixture
-def attacked() -> Iterator[Callable[..., Attacked]]:
-    """Starts applications of this test's own; takes what ``Attacked`` takes."""
-    started: list[Attacked] = []
-
-    def start(*arguments: Any, **options: Any) -> Attacked:
-        started.append(Attacked(*arguments, **options))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
+from attacked import Attacked
 
 
 def goes_on(front: Attached) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import IPython
 import pytest
@@ -22,42 +21,6 @@ from kernels import Cell, Message
 
 INTERRUPTED_WITHIN = 5.0
 """Seconds; on a machine with nothing else to do, it takes a tenth of that at most."""
-
-
-@pytest.fixture(scope="module", params=REACTORS)
-def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
-    """The module's application, one for each reactor."""
-    shared = Shared(request.param)
-    yield shared
-    shared.discard()
-
-
-@pytest.fixture
-def front(shared: Shared, request: pytest.FixtureRequest) -> Iterator[Attached]:
-    """A client of the module's application, which has to be unhurt afterwards."""
-    yield shared.front()
-    if request.session.testsfailed > request.session.stash.get(_before, 0):
-        request.session.stash[_before] = request.session.testsfailed
-        shared.discard()
-    else:
-        shared.check()
-
-
-_before = pytest.StashKey[int]()
-
-
-@pytest.fixture
-def attacked() -> Iterator[Callable[..., Attacked]]:
-    """Starts applications of this test's own; takes what ``Attacked`` takes."""
-    started: list[Attacked] = []
-
-    def start(*arguments: Any, **options: Any) -> Attacked:
-        started.append(Attacked(*arguments, **options))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
 
 
 def begun(front: Attached, source: str, first: str = "print('begun')") -> Cell:
