@@ -139,6 +139,7 @@ class Cell:
                 and not self._unstoppable
                 and not self._stopped
                 and self.send_signal is None
+                and self.may_be_hit()
             )
             if hits:
                 self._raised = True
@@ -146,6 +147,10 @@ class Cell:
         if hits:
             self._raised_at = monotonic()
         return hits
+
+    def may_be_hit(self) -> bool:
+        """Whether an exception that is raised where its code is now ends it."""
+        return True
 
     def remind(self) -> None:
         """Try again, if the exception could not be raised yet and its code runs."""

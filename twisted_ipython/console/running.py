@@ -99,10 +99,10 @@ class ConsoleCell(Cell):
             self._cancel_due = False
             raise self._stop()
 
-    def hit(self, stop: type[CellStop]) -> bool:
-        # As it is in the handler of a signal, but that its code goes on after the look.
-        frame = sys._current_frames().get(self._host.thread_id)
-        return self._interruptible(frame) and super().hit(stop)
+    def may_be_hit(self) -> bool:
+        # As in the handler of a signal. The thread goes on after the look, but hardly
+        # before what follows it: it would have to be given the interpreter in between.
+        return self._interruptible(sys._current_frames().get(self._host.thread_id))
 
     def drop(self) -> bool:
         """See that it never begins; False if it has."""

@@ -99,15 +99,19 @@ class ThreadCell:
         Returns:
             False if that has to be done later: Python would ignore it now.
         """
-        if not is_kept(sys._current_frames().get(self._thread.ident or 0)):
-            return False
         with self._lock:
-            if self._running and self._whole:
+            if not self._running:
+                return True
+            if self._whole:
                 self._due = True
-            elif self._running:
-                self._raised = True
-                set_async_exc(self._thread.ident, CellInterrupted)
-        return True
+                return True
+            # The thread goes on after the look, but hardly before what follows it: it
+            # would have to be given the interpreter in between.
+            if not is_kept(sys._current_frames().get(self._thread.ident or 0)):
+                return False
+            self._raised = True
+            set_async_exc(self._thread.ident, CellInterrupted)
+            return True
 
     @contextmanager
     def whole(self) -> Iterator[None]:
