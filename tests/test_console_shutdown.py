@@ -223,7 +223,7 @@ reactor.callWhenRunning(signal.signal, signal.SIGTERM, exits)
 """
 
 
-@pytest.mark.parametrize("cell", ["idle", "loop", "await"])
+@pytest.mark.parametrize("cell", ["loop", "sleep"])
 def test_own_handler_that_raises(cell: str) -> None:
     """What it raises is for the application, also while a cell has the thread."""
     with RunningApplication(source(True, EXITS), reactor="asyncio") as app:

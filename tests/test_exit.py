@@ -1,4 +1,9 @@
-"""Kernel shutdown and ``exit()`` complete within three seconds, whatever is stuck."""
+"""
+Kernel shutdown and ``exit()`` complete, whatever is stuck.
+
+Within three seconds; more are allowed here, since the machine may be busy with other
+tests. What is stuck would be so for ten minutes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from checks import begun
 from kernels import Kernel
 from terminals import Terminal
 
-LIMIT = 3.0
+LIMIT = 10.0
 
 STUCK = {
     "awaiting": "print('begun')\nawait pending()",

@@ -257,7 +257,7 @@ def test_shutdown_with_an_adopted_reactor(
     kernel = bare_kernel()
     kernel.ok(RUNNING[name])
     loads(kernel)
-    assert kernel.shutdown() < 3
+    assert kernel.shutdown() < 10  # more, for busy machines
 
 
 def test_adopted_reactor_may_be_stopped(bare_kernel: Callable[..., Kernel]) -> None:
@@ -273,7 +273,7 @@ def test_adopted_reactor_may_be_stopped(bare_kernel: Callable[..., Kernel]) -> N
     cell = kernel.run("await sleep(0)", within=10)
     assert "stopped" in cell.only_error.evalue
     assert kernel.ok("1 + 1").result == "2"
-    assert kernel.shutdown() < 3
+    assert kernel.shutdown() < 10  # more, for busy machines
 
 
 def test_adopted_reactor_stops_during_a_cell(
@@ -317,7 +317,7 @@ def test_stopped_before_loading(bare_kernel: Callable[..., Kernel]) -> None:
         said = a_sentence(load)
     assert "stopped" in said or "restart" in said, said
     assert kernel.ok("1 + 1").result == "2"
-    assert kernel.shutdown() < 3
+    assert kernel.shutdown() < 10  # more, for busy machines
     no_more_than_said(kernel)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import ipykernel.ipkernel
+import IPython.core.interactiveshell
 import pytest
+import twisted.internet.defer
 
 from checks import (
     awaits,
@@ -15,6 +19,7 @@ from checks import (
     user_frames_only,
 )
 from kernels import Kernel, ShownError
+from twisted_ipython.stuck import is_library
 
 USERS = """\
 @inlineCallbacks
@@ -297,3 +302,13 @@ def test_other_modes(users: Kernel, mode: str, shown: bool) -> None:
         assert ("threadpool.py" in error.traceback) is shown, error.traceback
     finally:
         users.run("%xmode Context")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [IPython.core.interactiveshell, ipykernel.ipkernel, twisted.internet.defer, pytest],
+    ids=lambda module: module.__name__,
+)
+def test_whose_code_it_is(module: Any) -> None:
+    """What a thread is called busy with is the user's: libraries of the user's are."""
+    assert is_library(module.__file__) == (module is not pytest)

@@ -67,9 +67,16 @@ def _user_frames(thread_id: int) -> Iterator[FrameType]:
 
 
 def is_library(filename: str) -> bool:
-    """Whether it is no code of the user's: Python's, Twisted's, IPython's, ours."""
+    """Whether it is no code of the user's: Python's, Twisted's, the shell's, ours."""
     if is_machinery(filename) or filename.startswith("<frozen"):
         return True
     if os.sep + "site-packages" + os.sep in filename:
-        return os.sep + "twisted" + os.sep in filename or os.sep + "IPython" in filename
+        return any(each in filename for each in _LIBRARIES)
     return filename.startswith(_LIBRARY)
+
+
+# ipykernel 6 calls what each thread runs from a function of its own.
+_LIBRARIES = [
+    f"{os.sep}site-packages{os.sep}{each}{os.sep}"
+    for each in ("twisted", "IPython", "ipykernel")
+]
