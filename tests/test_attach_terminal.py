@@ -95,7 +95,7 @@ def test_ways_to_leave(
     else:
         terminal.type(how)
     assert terminal.wait_for_end() == 0
-    assert time.monotonic() - began < 2, terminal.report()
+    assert time.monotonic() - began < 10, terminal.report()
     assert "it goes on" in terminal.since
     assert application.lives, application.report()
 
@@ -106,8 +106,8 @@ def test_attach_is_quick(
     """From the command to the prompt, the kernel's opening included."""
     began = time.monotonic()
     attach()
-    # 0.4 to 0.6 on an idle machine; this one may run other tests meanwhile.
-    assert time.monotonic() - began < 3
+    # 0.4 to 0.6 on an idle machine; this one may be busy with other tests.
+    assert time.monotonic() - began < 10
 
 
 # -- Ctrl-C --------------------------------------------------------------------
