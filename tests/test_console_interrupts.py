@@ -203,9 +203,11 @@ ASYNCIO = {
 
 
 @pytest.mark.parametrize("name", ASYNCIO)
-def test_await_of_asyncio(front: Attached, shared: Shared, name: str) -> None:
+def test_await_of_asyncio(
+    front: Attached, attacked_application: Shared, name: str
+) -> None:
     """What asyncio knows is cancelled as well, where the reactor is its own."""
-    if shared.kind != "asyncio":
+    if attacked_application.kind != "asyncio":
         pytest.skip("this reactor does not run on asyncio")
     if name == "TaskGroup" and sys.version_info < (3, 11):
         pytest.skip("this Python has none")
@@ -314,9 +316,11 @@ def test_callback_while_the_cell_awaits(front: Attached) -> None:
     goes_on(front)
 
 
-def test_task_while_the_cell_awaits(front: Attached, shared: Shared) -> None:
+def test_task_while_the_cell_awaits(
+    front: Attached, attacked_application: Shared
+) -> None:
     """So does a task of its own."""
-    if shared.kind != "asyncio":
+    if attacked_application.kind != "asyncio":
         pytest.skip("this reactor does not run on asyncio")
     cell = begun(
         front,
