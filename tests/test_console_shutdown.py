@@ -170,8 +170,8 @@ def test_its_own_handlers_are_called(cell: str) -> None:
 
 STUBBORN = """\
 def spin():  # a call: from some loops, Python takes a signal's exception past the try
+    print('begun')
     while True: pass
-print('begun')
 while True:
     try:
         spin()
@@ -192,8 +192,8 @@ def test_a_cell_that_swallows_the_interrupt_is_told_again() -> None:
 
 CLEANING = """\
 def spin():
+    print('begun')
     while True: pass
-print('begun')
 try:
     spin()
 except KeyboardInterrupt:
