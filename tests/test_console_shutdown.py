@@ -197,7 +197,7 @@ def spin():
 try:
     spin()
 except KeyboardInterrupt:
-    for n in range(10**6): pass
+    for n in range(10**5): pass  # a few ms: it is told again after 0.6 s
     os.write(1, b"cleaned up ")
 """
 
